@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Run one command of the console."""
+
+import os
+import re
+import sys
+
+# Which database role a command signs in as; what is not named here is the web's business.
+OWNER = {"migrate", "makemigrations", "sqlmigrate", "showmigrations", "dbshell", "flush", "create_roles"}
+WORKER = {"up", "worker", "campaign", "demo", "create_tenant", "stop"}
+# These boot the embedded servers by themselves, or need none.
+ON_THEIR_OWN = {"", "help", "up", "demo", "check", "collectstatic", "makemessages", "compilemessages", "test"}
+
+
+def database_role(command: str) -> str:
+    """Return owner, worker or web for a command; imports write as the worker does."""
+    if command in OWNER:
+        return "owner"
+    return "worker" if command in WORKER or command.startswith("import_") else "web"
+
+
+def main(arguments: list[str]) -> None:
+    command = arguments[1] if len(arguments) > 1 else ""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "outreach.settings")
+    os.environ.setdefault("DATABASE_ROLE", database_role(command))
+
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
+    from outreach import embedded, firststart
+
+    if command in {"up", "demo"}:
+        port = re.search(r"--port[= ](\d+)", " ".join(arguments))
+        firststart.write(embedded.state_dir(), int(port[1]) if port else 8000)
+    try:
+        if command.startswith("-") or command in ON_THEIR_OWN or "--help" in arguments:
+            execute_from_command_line(arguments)
+            return
+        embedded.ensure()
+        try:
+            execute_from_command_line(arguments)
+        finally:
+            embedded.stop()
+    except (ImproperlyConfigured, embedded.EmbeddedError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,37 @@
+"""Named, ordered lists by which a lower app's act reaches the apps above it.
+
+Imports only go down, so mailboxes can't call campaigns. An upper app registers in
+AppConfig.ready(); the lower service calls in its own transaction. The names are
+fixed here, so a misspelt one fails at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_HOOKS: dict[str, list[Callable[..., Any]]] = {
+    "tenants.suspended": [],
+    "tenants.erasing": [],
+    "tenants.retention": [],
+    "mailboxes.withdrawn": [],
+    "mailboxes.cap_lowered": [],
+}
+
+
+def register(name: str, function: Callable[..., Any]) -> None:
+    """Append a function to the hook; registering the same one twice has no effect."""
+    functions = _HOOKS[name]
+    if function not in functions:
+        functions.append(function)
+
+
+def call(name: str, **arguments: Any) -> None:
+    """Run the hook's functions in order; what they raise reaches the caller and undoes its transaction."""
+    for function in _HOOKS[name]:
+        function(**arguments)
+
+
+def registered() -> dict[str, list[str]]:
+    """Who listens to what, as dotted names."""
+    return {name: [f"{f.__module__}.{f.__qualname__}" for f in functions] for name, functions in _HOOKS.items()}

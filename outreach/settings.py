@@ -1,0 +1,234 @@
+"""Every setting, in reading order. Each name in capitals can be set in the environment or in STATE_DIR/env.
+
+Production (DEBUG off) refuses to start without the settings that have no safe default.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from outreach import embedded
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = embedded.state_dir()
+env = environ.Env()
+environ.Env.read_env(STATE_DIR / "env")  # what `up` wrote at its first start; real variables win
+
+
+def required(name: str, remedy: str, development: str) -> str:
+    """Return the variable; development gets a stand-in, production stops with what to do."""
+    value = env.str(name, default="")
+    if value or DEBUG:
+        return value or development
+    raise ImproperlyConfigured(
+        f"{name} is not set, and production needs it. {remedy} See the settings in README.md."
+    )
+
+
+def development_key(name: str) -> str:
+    """Return 32 bytes in base64, the same at every start and no secret at all."""
+    return base64.b64encode(hashlib.sha256(f"development only: {name}".encode()).digest()).decode()
+
+
+# --- Where this runs ---------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = required("SECRET_KEY", "Set it to 50 random characters.", "development only " * 4)
+ALLOWED_HOSTS = required(
+    "ALLOWED_HOSTS",
+    "Set it to the host names that people use, with commas between.",
+    "localhost,127.0.0.1,[::1]",
+).split(",")
+PUBLIC_URL = required(
+    "PUBLIC_URL",
+    "Set it to the address that recipients' unsubscribe links use, as in https://console.example.com.",
+    "http://localhost:8000",
+).rstrip("/")
+INSECURE_HTTP = env.bool(
+    "INSECURE_HTTP", default=DEBUG
+)  # plain http, for a console that listens on loopback only
+EHLO_NAME = env.str("EHLO_NAME", default=urlsplit(PUBLIC_URL).hostname or "localhost")
+
+# --- Keys: CREDENTIAL_KEYS and TOKEN_KEYS rotate (newest first, all of them open); HASH_KEY never changes ---
+
+KEY_REMEDY = "Make one with: echo k1:$(head -c 32 /dev/urandom | base64)"
+CREDENTIAL_KEYS = required("CREDENTIAL_KEYS", KEY_REMEDY, "dev:" + development_key("credentials"))
+TOKEN_KEYS = required("TOKEN_KEYS", KEY_REMEDY, "dev:" + development_key("tokens"))
+HASH_KEY = required("HASH_KEY", "Make one with: head -c 32 /dev/urandom | base64", development_key("hashes"))
+
+# --- Database: three roles; a missing one falls back to the web's, and `doctor` says that isolation is weaker
+
+EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
+EMBEDDED_VALKEY = not env.str("REDIS_URL", default="")
+DATABASE_URL = env.str("DATABASE_URL", default="") or embedded.database_url(STATE_DIR, "outreach_web")
+DATABASE_URLS = {
+    "web": DATABASE_URL,
+    "worker": DATABASE_URL if not EMBEDDED_POSTGRES else embedded.database_url(STATE_DIR, "outreach_worker"),
+    "owner": DATABASE_URL if not EMBEDDED_POSTGRES else embedded.database_url(STATE_DIR, "outreach_owner"),
+}
+DATABASE_URLS["worker"] = env.str("WORKER_DATABASE_URL", default="") or DATABASE_URLS["worker"]
+DATABASE_URLS["owner"] = env.str("OWNER_DATABASE_URL", default="") or DATABASE_URLS["owner"]
+DATABASE_ROLE = env.str("DATABASE_ROLE", default="web")  # manage.py chooses it by the command
+
+
+def database(role: str) -> dict[str, Any]:
+    """Return Django's settings for one role; nothing that PgBouncer between us would have to remember."""
+    parts = environ.Env.db_url_config(DATABASE_URLS[role])
+    options = parts.get("OPTIONS", {}) | {"prepare_threshold": None, "application_name": f"outreach-{role}"}
+    keep = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True}
+    return parts | keep | {"OPTIONS": options}
+
+
+DATABASE_SETTINGS = {role: database(role) for role in DATABASE_URLS}
+DATABASE_USERS = {role: parts["USER"] for role, parts in DATABASE_SETTINGS.items()}
+DATABASES = {"default": database(DATABASE_ROLE)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Queue: hints only, so a flush of it loses nothing ------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="") or embedded.redis_url(STATE_DIR)
+RQ = {"COMMIT_MODE": "on_db_commit"}  # no job for a row that was rolled back
+RQ_QUEUES = {  # time limits in seconds, as a last resort; json, so no pickles in Redis
+    name: {"URL": REDIS_URL, "SERIALIZER": "json", "DEFAULT_TIMEOUT": limit, "DEFAULT_RESULT_TTL": 60}
+    for name, limit in {"send": 1800, "inbound": 600, "checks": 300, "bulk": 3600}.items()
+}
+
+# --- Sending: numbers are seconds unless the name says otherwise --------------------------------------
+
+SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=200)  # threads and sockets of one job
+JOB_MESSAGES = env.int("JOB_MESSAGES", default=1000)
+LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
+BATCH_AHEAD_SECONDS = env.int("BATCH_AHEAD_SECONDS", default=10)
+SMTP_CONNECT_SECONDS = env.int("SMTP_CONNECT_SECONDS", default=30)
+SMTP_COMMAND_SECONDS = env.int("SMTP_COMMAND_SECONDS", default=300)  # RFC 5321, 4.5.3.2, like the three below
+SMTP_DATA_SECONDS = env.int("SMTP_DATA_SECONDS", default=120)
+SMTP_BLOCK_SECONDS = env.int("SMTP_BLOCK_SECONDS", default=180)
+SMTP_DOT_SECONDS = env.int("SMTP_DOT_SECONDS", default=600)
+SMTP_ALLOW_LOOPBACK = env.bool("SMTP_ALLOW_LOOPBACK", default=DEBUG)  # loopback hosts, and no TLS to them
+SMTP_PORTS = env.list(
+    "SMTP_PORTS", cast=int, default=[25, 465, 587, 2525]
+)  # on loopback any, where that is allowed
+RETRY_SCHEDULE = env.list("RETRY_SCHEDULE", cast=int, default=[300, 1800, 7200, 21600, 43200])
+GIVE_UP_SECONDS = env.int("GIVE_UP_SECONDS", default=4 * 86400)
+CIRCUIT_FIRST_SECONDS = env.int(
+    "CIRCUIT_FIRST_SECONDS", default=30
+)  # rest of a mailbox after a broken connection,
+CIRCUIT_LONGEST_SECONDS = env.int(
+    "CIRCUIT_LONGEST_SECONDS", default=3600
+)  # doubled with each one in a row up to this
+HOST_REST_SECONDS = env.int("HOST_REST_SECONDS", default=3600)  # rest of a mailbox that its host refused
+PLAN_HORIZON_SECONDS = env.int("PLAN_HORIZON_SECONDS", default=900)
+PLAN_EVERY_SECONDS = env.float("PLAN_EVERY_SECONDS", default=60)
+BATCH_EVERY_SECONDS = env.float("BATCH_EVERY_SECONDS", default=1)
+SWEEP_EVERY_SECONDS = env.float("SWEEP_EVERY_SECONDS", default=5)
+
+# --- Django --------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "outreach.apps.OutreachConfig",  # first: its migrate boots the embedded servers
+    "outreach.console.apps.ConsoleConfig",
+    "unfold.apps.BasicAppConfig",  # the plain "unfold" would replace the admin site and its second factor
+    "outreach.console.admin_config.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "django_rq",
+    "axes",
+    "tenants",
+    "mailboxes",
+    "campaigns",
+    "deliverability",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "outreach.headers.ContentSecurityPolicy",
+    "outreach.logs.RequestLog",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "tenants.middleware.ActorMiddleware",  # after OTP: without a verified second factor the actor may do nothing
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it turns a locked sign-in into 429
+]
+ROOT_URLCONF = "outreach.urls"
+WSGI_APPLICATION = "outreach.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "static/"
+STATIC_ROOT = STATE_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+LANGUAGE_CODE, USE_I18N = "en", True
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE, USE_TZ = "UTC", True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # mail leaves through the ledger only
+
+# --- Who signs in ----------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "tenants.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "admin:login"
+OTP_TOTP_ISSUER = "Outreach"
+AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, 1  # five wrong passwords lock for an hour
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+# --- Transport security. INSECURE_HTTP is for a console on loopback, where no certificate can be had: secure
+# --- cookies or a redirect to https would lock everybody out there, so exactly those checks are silenced.
+
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+)
+SECURE_SSL_REDIRECT = not INSECURE_HTTP
+SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 86400
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+X_FRAME_OPTIONS = "DENY"
+if INSECURE_HTTP:
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+LOGGING_CONFIG = "outreach.logs.configure"
+LOGGING = {"level": env.str("LOG_LEVEL", default="INFO")}
