@@ -1,0 +1,23 @@
+"""Who gets what and when: contacts, lists, campaigns, enrolments, the ledger, suppression."""
+
+from campaigns.models.campaigns import Campaign, Step
+from campaigns.models.contacts import Contact
+from campaigns.models.enrolments import Enrolment
+from campaigns.models.lists import ContactList, ListEntry
+from campaigns.models.messages import Attempt, Batch, Message
+from campaigns.models.plans import PlanRun
+from campaigns.models.suppression import Suppression
+
+__all__ = [
+    "Attempt",
+    "Batch",
+    "Campaign",
+    "Contact",
+    "ContactList",
+    "Enrolment",
+    "ListEntry",
+    "Message",
+    "PlanRun",
+    "Step",
+    "Suppression",
+]

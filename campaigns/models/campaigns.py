@@ -1,0 +1,123 @@
+"""Campaigns and their steps."""
+
+from __future__ import annotations
+
+from datetime import time
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from outreach.common.moves import Moves
+from tenants.models import TenantForeignKey, TenantOwned
+
+ALL_DAYS = (0, 1, 2, 3, 4, 5, 6)
+
+
+def all_days() -> list[int]:
+    """Monday is 0, as in datetime.weekday()."""
+    return list(ALL_DAYS)
+
+
+class Campaign(Moves, TenantOwned):
+    """A sequence of messages to one list from one pool.
+
+    The window opens at `window_from` and closes at `window_until` on `window_days`, in the
+    contact's zone, the tenant's, or a fixed one (`window_zone`: contact, tenant, or an IANA
+    name); from equal to until means the whole day. While it is being enrolled, contacts of the
+    list up to `enrolled_to` are in and those up to `enrol_until` follow; both null: all are in.
+    `zones` are the zones of its enrolments.
+    """
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        REVIEW = "review", _("in review")
+        SCHEDULED = "scheduled", _("scheduled")
+        RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
+        HALTED = "halted", _("halted")
+        COMPLETED = "completed", _("completed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    class Pace(models.TextChoices):
+        EVEN = "even", _("even: spread over the window")
+        PROMPT = "prompt", _("prompt: as fast as the mailboxes' gaps allow")
+
+    MOVES = {
+        "draft": frozenset({"review", "scheduled", "running", "cancelled"}),
+        "review": frozenset({"draft", "scheduled", "running", "cancelled"}),
+        "scheduled": frozenset({"running", "paused", "cancelled"}),
+        "running": frozenset({"paused", "halted", "completed", "cancelled"}),
+        "paused": frozenset({"running", "cancelled"}),
+        "halted": frozenset({"running", "cancelled"}),
+        "completed": frozenset(),
+        "cancelled": frozenset(),
+    }
+
+    name = models.CharField(max_length=200)
+    pool = TenantForeignKey("mailboxes.Pool", null=True, blank=True, related_name="campaigns")
+    contact_list = TenantForeignKey("campaigns.ContactList", null=True, blank=True, related_name="campaigns")
+    status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
+    status_reason = models.CharField(max_length=500, blank=True)
+
+    window_from = models.TimeField(default=time(9))
+    window_until = models.TimeField(default=time(17))
+    window_days = ArrayField(models.PositiveSmallIntegerField(), default=all_days)
+    window_zone = models.CharField(max_length=64, default="contact")
+    pace = models.CharField(max_length=8, choices=Pace, default=Pace.EVEN)
+    batch_size = models.PositiveSmallIntegerField(default=100)
+    daily_cap = models.PositiveIntegerField(null=True, blank=True)
+
+    zones = ArrayField(models.CharField(max_length=64), default=list, blank=True, editable=False)
+    enrolled_to = models.BigIntegerField(null=True, blank=True, editable=False)
+    enrol_until = models.BigIntegerField(null=True, blank=True, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = _("campaign")
+        verbose_name_plural = _("campaigns")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="campaign_name_once"),
+            models.CheckConstraint(condition=Q(batch_size__gte=50, batch_size__lte=200), name="campaign_batch_size"),
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=[
+                        "draft", "review", "scheduled", "running", "paused", "halted", "completed", "cancelled",
+                    ]
+                ),
+                name="campaign_status_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Step(TenantOwned):
+    """One message of a campaign. Frozen at launch: a change afterwards makes a new version."""
+
+    campaign = TenantForeignKey("campaigns.Campaign", related_name="steps")
+    position = models.PositiveSmallIntegerField(default=1)
+    version = models.PositiveSmallIntegerField(default=1)
+    delay_hours = models.PositiveIntegerField(default=0, help_text=_("After the step before."))
+    subject = models.CharField(max_length=500)
+    text_body = models.TextField()
+    html_body = models.TextField(blank=True)
+    frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("campaign", "position", "version")
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "position", "version"], name="step_once"),
+            models.CheckConstraint(condition=Q(position__gte=1), name="step_position_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.position}. {self.subject}"

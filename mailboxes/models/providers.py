@@ -1,0 +1,57 @@
+"""Ways out: the servers and services that mailboxes leave by."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from outreach.common.moves import Moves
+from tenants.models import TenantOwned
+
+
+class ProviderAccount(Moves, TenantOwned):
+    """A way out, of one tenant. Kind smtp: a submission server; the sign-in stays on the mailbox."""
+
+    class Kind(models.TextChoices):
+        SMTP = "smtp", _("SMTP")
+
+    class Security(models.TextChoices):
+        TLS = "tls", _("TLS from the first byte")
+        STARTTLS = "starttls", _("STARTTLS, required")
+        NONE = "none", _("none (loopback in development only)")
+
+    class State(models.TextChoices):
+        ACTIVE = "active", _("active")
+        PAUSED = "paused", _("paused")
+        SUSPENDED = "suspended", _("suspended")
+
+    STATE_FIELD = "state"
+    MOVES = {
+        "active": frozenset({"paused", "suspended"}),
+        "paused": frozenset({"active", "suspended"}),
+        "suspended": frozenset({"active"}),
+    }
+
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.SMTP)
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField()
+    security = models.CharField(max_length=10, choices=Security, default=Security.STARTTLS)
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    state_reason = models.CharField(max_length=500, blank=True)
+    blocked_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("host", "port")
+        verbose_name = _("provider account")
+        verbose_name_plural = _("provider accounts")
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "kind", "host", "port", "security"], name="provider_once"),
+            models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="provider_port_in_range"),
+            models.CheckConstraint(condition=Q(state__in=["active", "paused", "suspended"]), name="provider_state_known"),
+            models.CheckConstraint(condition=Q(security__in=["tls", "starttls", "none"]), name="provider_security_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"

@@ -1,0 +1,275 @@
+"""What every page of the console shares: who may see it, acts through services, nothing deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from outreach.common.errors import OutreachError
+from tenants.admin.paginator import EstimatedPaginator
+
+SHOWN_REFUSALS = 10  # messages travel in a cookie or the session
+
+
+class ReasonForm(forms.Form):
+    """Why; stands in the row, in the audit and on its page."""
+
+    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, label=gettext_lazy("Reason"))
+
+
+class ReadOnly:
+    """Nothing is added, changed or deleted by hand; `area` names the permission `area.view`."""
+
+    area: ClassVar[str] = "tenants"
+    view_permission: ClassVar[str] = ""
+
+    def has_view_permission(self, request: Any, obj: Any = None) -> bool:
+        return request.actor.can(self.view_permission or f"{self.area}.view", getattr(obj, "tenant_id", None))
+
+    def has_module_permission(self, request: Any) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyInline(ReadOnly, TabularInline):
+    """Rows below a row, to look at."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
+        return self.fields
+
+
+class TenantAdmin(ReadOnly, ModelAdmin):
+    """A list and a detail page. State is read-only; each action has its own permission and calls one service.
+
+    `linked_by` lists the lookups by which other pages link here (`campaign__id__exact`); no others work,
+    so that a query string can't feel out columns that no page shows. `targets` names the state that an
+    action leads to: the detail page offers it only from states that may become it.
+    """
+
+    linked_by: ClassVar[tuple[str, ...]] = ()
+    targets: ClassVar[Mapping[str, str]] = {}
+    add_form: ClassVar[type[forms.Form] | None] = None
+    add_permission: ClassVar[str] = ""
+
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatedPaginator
+    list_fullwidth = True
+    list_before_template = "console/linked_by.html"
+    change_form_outer_before_template = "console/detail_actions.html"
+    sortable_by: Any = None
+
+    # --- what is seen ---------------------------------------------------------------------------------
+
+    def visible_to(self, request: Any, queryset: QuerySet) -> QuerySet:
+        """The rows that this person may know of."""
+        ids = request.actor.tenant_ids
+        if ids is None:
+            return queryset
+        field = "pk" if self.model._meta.label == "tenants.Tenant" else "tenant"
+        return queryset.filter(**{f"{field}__in": ids})
+
+    def get_queryset(self, request: Any) -> QuerySet:
+        return self.visible_to(request, super().get_queryset(request))
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        """Only the filters and links of the page: Django alone would let ?password__startswith= through."""
+        if lookup in self.linked_by:
+            return True
+        for entry in self.get_list_filter(request):
+            name = entry[0] if isinstance(entry, (tuple, list)) else entry
+            if isinstance(name, str) and (lookup == name or lookup.startswith(f"{name}__")):
+                rest = lookup.removeprefix(name)
+                return rest in {"", "__exact", "__id__exact", "__isnull", "__in", "__gte", "__lt", "__lte", "__gt"}
+        return False
+
+    def to_field_allowed(self, request: Any, to_field: str) -> bool:
+        return to_field == self.model._meta.pk.name
+
+    def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        extra = {"linked": self._linked(request), **(extra_context or {})}
+        return super().changelist_view(request, extra)
+
+    def _linked(self, request: Any) -> list[dict[str, str]]:
+        """The links that narrow this list, each with its row's name and the address without it."""
+        found = []
+        for lookup in self.linked_by:
+            if lookup not in request.GET:
+                continue
+            rest = request.GET.copy()
+            value = rest.pop(lookup)[-1]
+            found.append({"name": self._link_name(lookup, value), "without": f"?{rest.urlencode()}"})
+        return found
+
+    def _link_name(self, lookup: str, value: str) -> str:
+        name = lookup.split("__")[0]
+        try:
+            field = self.model._meta.get_field(name)
+        except FieldDoesNotExist:
+            return f"{name}: {value}"
+        title = capfirst(getattr(field, "verbose_name", name))
+        if field.is_relation and value.isdecimal():
+            target = self.admin_site._registry.get(field.related_model)
+            row = target and target.get_queryset(self.request).filter(pk=value[:18]).first()
+            return f"{title}: {row or value}"
+        return f"{title}: {value}"
+
+    # --- one row --------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: Any, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        extra = {"show_history": False, **(extra_context or {})}
+        if request.method == "GET":
+            row = self.get_object(request, object_id)
+            if row is None:
+                raise Http404
+            extra |= {"detail_actions": self.detail_actions(request, row), "detail_row": row}
+        return super().change_view(request, object_id, form_url, extra)
+
+    def detail_actions(self, request: Any, row: Model) -> list[dict[str, str]]:
+        """The acts that this person may do and this row's state allows."""
+        state = getattr(row, getattr(row, "STATE_FIELD", ""), None)
+        offered = []
+        for name, (_function, _key, title) in self.get_actions(request).items():
+            target = self.targets.get(name)
+            if target is None or state is None or target in type(row).MOVES.get(state, ()):  # type: ignore[attr-defined]
+                offered.append({"name": name, "title": str(title)})
+        return offered
+
+    def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> HttpResponse:
+        raise Http404  # the audit is the history
+
+    def log_addition(self, request: Any, obj: Any, message: Any) -> None:
+        """Nothing: the services record named actions."""
+
+    def log_change(self, request: Any, obj: Any, message: Any) -> None:
+        """Nothing: the services record named actions."""
+
+    # --- acts -----------------------------------------------------------------------------------------
+
+    def each(
+        self, request: Any, queryset: Iterable[Any], service: Callable[..., Any], **kwargs: Any
+    ) -> HttpResponse | None:
+        """Run the service on each row; refusals become messages, successes are counted.
+
+        Returns to the row's own page when the act was asked for there.
+        """
+        succeeded, refusals, row = 0, [], None
+        for row in queryset:
+            try:
+                service(row, actor=request.actor, **kwargs)
+            except OutreachError as error:
+                refusals.append(str(error))
+            else:
+                succeeded += 1
+        for refusal in refusals[:SHOWN_REFUSALS]:
+            self.message_user(request, refusal, messages.ERROR)
+        if len(refusals) > SHOWN_REFUSALS:
+            more = len(refusals) - SHOWN_REFUSALS
+            text = ngettext("%d more was refused.", "%d more were refused.", more) % more
+            self.message_user(request, text, messages.ERROR)
+        if succeeded:
+            text = ngettext("Done for %d row.", "Done for %d rows.", succeeded) % succeeded
+            self.message_user(request, text, messages.SUCCESS)
+        if request.POST.get("from_detail") and row is not None:
+            return HttpResponseRedirect(self.url_of(row))
+        return None
+
+    def ask(
+        self,
+        request: Any,
+        queryset: QuerySet,
+        service: Callable[..., Any],
+        *,
+        question: str,
+        form_class: type[forms.Form] = ReasonForm,
+        **kwargs: Any,
+    ) -> HttpResponse | None:
+        """Show what will happen, take the form's values, and only then do it to each row."""
+        form = form_class(request.POST if request.POST.get("confirmed") else None)
+        if form.is_valid():
+            return self.each(request, queryset, service, **form.cleaned_data, **kwargs)
+        action = request.POST["action"]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(self.get_actions(request)[action][2]),
+            "question": question,
+            "form": form,
+            "opts": self.model._meta,
+            "rows": queryset[:SHOWN_REFUSALS],
+            "count": queryset.count(),
+            "ids": request.POST.getlist("_selected_action"),
+            "action": action,
+            "select_across": request.POST.get("select_across", ""),
+            "from_detail": request.POST.get("from_detail", ""),
+            "back": reverse(self._named("changelist")),
+        }
+        return TemplateResponse(request, "console/confirm.html", context)
+
+    def url_of(self, row: Model) -> str:
+        return reverse(self._named("change"), args=[quote(row.pk)])
+
+    def _named(self, page: str) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+
+    # --- adding by hand, where a service does it --------------------------------------------------------
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:
+        return self.add_form is not None and request.actor.can(self.add_permission)
+
+    def add_with(self, request: Any, values: dict[str, Any]) -> HttpResponse | Model:
+        """Call the service; return the new row, or an answer of its own."""
+        raise NotImplementedError
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request) or self.add_form is None:
+            raise PermissionDenied
+        form = self.add_form(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                made = self.add_with(request, form.cleaned_data)
+            except OutreachError as error:
+                field = str(error.details.get("field", ""))
+                form.add_error(field if field in form.fields else None, str(error))
+            else:
+                if isinstance(made, HttpResponse):
+                    return made
+                self.message_user(request, _("Added: %s") % made, messages.SUCCESS)
+                return HttpResponseRedirect(self.url_of(made))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": capfirst(_("new %s") % self.opts.verbose_name),
+            "form": form,
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "console/add.html", context)

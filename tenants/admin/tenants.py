@@ -1,0 +1,74 @@
+"""Client companies."""
+
+from __future__ import annotations
+
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from tenants.admin.base import TenantAdmin
+from tenants.admin.columns import labelled, link_to
+from tenants.models import Tenant
+from tenants.services import tenants
+
+
+class TenantForm(forms.Form):
+    """What a new tenant needs."""
+
+    slug = forms.CharField(
+        max_length=40,
+        widget=UnfoldAdminTextInputWidget,
+        label=_("Slug"),
+        help_text=_("Lower-case letters, digits and hyphens; names the tenant in commands and headers."),
+    )
+    name = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, label=_("Name"))
+    time_zone = forms.CharField(
+        max_length=64, initial="UTC", widget=UnfoldAdminTextInputWidget, label=_("Time zone"), help_text=_("As in Europe/Kyiv.")
+    )
+    postal_address = forms.CharField(
+        widget=UnfoldAdminTextareaWidget, label=_("Postal address"), help_text=_("Stands in every message.")
+    )
+
+    def clean_time_zone(self) -> str:
+        zone = self.cleaned_data["time_zone"].strip()
+        if zone not in available_timezones():
+            raise forms.ValidationError(_("This is no IANA time zone; write for example Europe/Kyiv."))
+        return zone
+
+
+@admin.register(Tenant)
+class TenantsAdmin(TenantAdmin):
+    list_display = ("name", "state", "slug", "time_zone", "daily_cap", "campaign_list", "mailbox_list", "created_at")
+    list_filter = ("status",)
+    search_fields = ("name", "slug")
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "status", "time_zone", "daily_cap", "postal_address")}),
+        (_("Times"), {"fields": ("created_at", "plan_wanted_at")}),
+    )
+    actions = ("suspend",)
+    targets = {"suspend": Tenant.Status.SUSPENDED}
+    add_form, add_permission = TenantForm, "tenants.create"
+
+    state = labelled("status", _("status"))
+
+    @admin.display(description=_("campaigns"))
+    def campaign_list(self, row):
+        return link_to("campaigns_campaign", _("campaigns"), tenant__id__exact=row.pk)
+
+    @admin.display(description=_("mailboxes"))
+    def mailbox_list(self, row):
+        return link_to("mailboxes_mailbox", _("mailboxes"), tenant__id__exact=row.pk)
+
+    def add_with(self, request, values):
+        return tenants.create(actor=request.actor, **values)
+
+    @admin.action(description=_("Suspend: stop everything this tenant sends"), permissions=["suspend"])
+    def suspend(self, request, queryset):
+        question = _("Everything the tenant has waiting stops at once; mail past its final dot can not be called back.")
+        return self.ask(request, queryset, tenants.suspend, question=question)
+
+    def has_suspend_permission(self, request):
+        return request.actor.can("tenants.suspend")
