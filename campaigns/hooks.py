@@ -1,0 +1,31 @@
+"""What campaigns does when the apps below withdraw something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from campaigns.ledger import moves
+from campaigns.services import campaigns
+from mailboxes.models import Mailbox
+from outreach.common import hooks
+
+
+def withdrawn(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
+    """Take back what these mailboxes were to send; people go to others or wait."""
+    if not mailbox_ids:
+        return
+    moves.take_back("m.mailbox_id = ANY (%(mailboxes)s)", {"mailboxes": list(mailbox_ids)})
+    tenant_id = Mailbox.objects.filter(pk=mailbox_ids[0]).values_list("tenant_id", flat=True).get()
+    campaigns.want_plan(tenant_id)
+
+
+def suspended(*, tenant: Any, **_: Any) -> None:
+    """Take back everything the tenant was to send."""
+    moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
+
+
+def register() -> None:
+    hooks.register("mailboxes.withdrawn", withdrawn)
+    hooks.register("mailboxes.cap_lowered", withdrawn)
+    hooks.register("tenants.suspended", suspended)

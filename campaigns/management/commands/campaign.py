@@ -1,0 +1,135 @@
+"""campaign create FILE | check | start | pause | resume | cancel | status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from campaigns.models import Campaign
+from campaigns.services import campaigns
+from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
+from tenants.services import actors, tenants
+
+ACTS = {
+    "start": campaigns.start,
+    "pause": campaigns.pause,
+    "resume": campaigns.resume,
+    "cancel": campaigns.cancel,
+}
+MAX_FILE_BYTES = 2_000_000
+
+
+class Command(BaseCommand):
+    help = "Create a campaign from a YAML file, or start, pause, resume, cancel, check or show one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
+        create = acts.add_parser("create", help="a draft from a YAML file")
+        create.add_argument(
+            "file",
+            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap",
+        )
+        self._common(create, writes=True)
+        for act, help_text in (
+            ("check", "what is still missing"),
+            ("start", "launch it"),
+            ("pause", "stop handing out its mail"),
+            ("resume", "go on"),
+            ("cancel", "end it for good"),
+            ("status", "counts of people and messages"),
+        ):
+            one = acts.add_parser(act, help=help_text)
+            one.add_argument("campaign", help="its name, or its id")
+            if act in ("pause", "resume", "cancel"):
+                one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
+            self._common(one, writes=act in ACTS)
+
+    def _common(self, parser: CommandParser, *, writes: bool) -> None:
+        parser.add_argument("--tenant", required=True, metavar="SLUG")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--actor", metavar="EMAIL", help="act as this person instead of the system")
+        if writes:
+            parser.add_argument(
+                "--dry-run", action="store_true", help="say what would happen and change nothing"
+            )
+
+    def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
+        try:
+            owner, who = tenants.find(tenant), actors.of_command(actor)
+            if act == "create":
+                with transaction.atomic():
+                    made = campaigns.create(owner, read(Path(options["file"])), actor=who)
+                    report = {
+                        "campaign": made.pk,
+                        "name": made.name,
+                        "status": made.status,
+                        "missing": campaigns.preflight(made),
+                    }
+                    transaction.set_rollback(options["dry_run"])
+            else:
+                report = self._act(act, find(owner, options["campaign"]), who, options)
+        except NotReady as error:
+            if options["json"]:
+                self.stdout.write(json.dumps({"error": error.code, "missing": error.missing}))
+            raise CommandError("\n- ".join(["It can't start yet:", *error.missing]), returncode=1) from error
+        except OutreachError as error:
+            raise CommandError(str(error), returncode=1) from error
+        self._print(report, as_json=options["json"])
+
+    def _act(
+        self, act: str, campaign: Campaign, who: actors.Actor, options: dict[str, Any]
+    ) -> dict[str, Any]:
+        if act == "status":
+            return campaigns.status(campaign)
+        if act == "check":
+            return {"campaign": campaign.pk, "name": campaign.name, "missing": campaigns.preflight(campaign)}
+        reason = {"reason": options["reason"]} if "reason" in options else {}
+        with transaction.atomic():
+            campaign = ACTS[act](campaign, actor=who, **reason)
+            report = campaigns.status(campaign)
+            transaction.set_rollback(options["dry_run"])
+        return report
+
+    def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(report, default=str))
+            return
+        for key, value in report.items():
+            if isinstance(value, dict):
+                value = " ".join(f"{name}={count}" for name, count in sorted(value.items())) or "-"
+            elif isinstance(value, list):
+                value = "".join(f"\n  - {line}" for line in value) or "nothing"
+            self.stdout.write(f"{key}: {value}")
+
+
+def find(owner: Any, name: str) -> Campaign:
+    """The tenant's campaign of that name or id. Raises Missing."""
+    found = Campaign.objects.filter(tenant=owner, name=name).first()
+    if found is None and name.isdigit():
+        found = Campaign.objects.filter(tenant=owner, pk=int(name)).first()
+    if found is None:
+        raise Missing(f"{owner.slug} has no campaign {name!r}; the name is case-sensitive.")
+    return found
+
+
+def read(file: Path) -> Any:
+    """The content of a YAML file. Raises BadInput with the line."""
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror or error}.") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise BadInput(f"{file}: {len(raw)} bytes, and at most {MAX_FILE_BYTES} are read.")
+    try:
+        return yaml.safe_load(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file}: is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise BadInput(f"{file}: {place}{getattr(error, 'problem', None) or 'not valid YAML'}.") from error

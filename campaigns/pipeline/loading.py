@@ -1,0 +1,177 @@
+"""Everything a job needs from the database, read at once and turned into plain values for its threads."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connection
+
+from campaigns.ledger.moves import Claimed
+from campaigns.pipeline import delivery, renderer
+from mailboxes.transports.smtp import Login, SmtpTransport, Timeouts
+from outreach.common import connect, tokens
+from outreach.common.sealing import Keyring
+from tenants.models import Tenant
+
+BOXES = """
+SELECT b.id, b.home_id, b.address, b.display_name, b.username, b.sealed_password, b.seal_ref::text, a.host, a.port,
+    a.security, b.min_gap_seconds, extract(epoch FROM now() - b.last_dot_at)::float8, b.failures
+FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
+WHERE b.id = ANY (%s)"""
+
+STEPS = "SELECT id, subject, text_body, html_body, version FROM campaigns_step WHERE id = ANY (%s)"
+
+
+def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: float) -> list[delivery.Lane]:
+    """One lane for each mailbox of the claimed messages, those with most to do first.
+
+    `now` is the database's time at the monotonic instant `clock`. Passwords are unsealed here
+    and live as long as the job. Raises SealBroken when a password can't be opened.
+    """
+    grouped: dict[int, list[Claimed]] = defaultdict(list)
+    for message in sorted(claimed, key=lambda message: (message.due_in, message.id)):
+        grouped[message.mailbox_id].append(message)
+    with connection.cursor() as cursor:
+        cursor.execute(BOXES, [list(grouped)])
+        boxes = cursor.fetchall()
+        cursor.execute(STEPS, [list({message.step_id for message in claimed})])
+        steps = {row[0]: renderer.StepContent(*row) for row in cursor.fetchall()}
+    writer = Rendering(tenant, steps, now, clock)
+    made = [_lane(tenant, box, grouped[box[0]], writer, clock) for box in boxes]
+    return sorted(made, key=lambda lane: -len(lane.letters))
+
+
+def _lane(
+    tenant: Tenant, box: tuple[Any, ...], messages: Sequence[Claimed], rendering: Rendering, clock: float
+) -> delivery.Lane:
+    (
+        pk,
+        home_id,
+        address,
+        display_name,
+        username,
+        sealed,
+        seal_ref,
+        host,
+        port,
+        security,
+        gap,
+        dot_age,
+        failures,
+    ) = box
+    sender = renderer.SenderContent(address, display_name)
+    letters = tuple(
+        delivery.Letter(
+            message.id,
+            pk,
+            message.email,
+            clock + message.due_in,
+            clock + message.expires_in,
+            rendering.of(message, sender),
+        )
+        for message in messages
+    )
+    return delivery.Lane(
+        mailbox_id=pk,
+        account_id=home_id,
+        sender=address,
+        letters=letters,
+        gap_seconds=gap,
+        free=clock if dot_age is None else clock + gap - dot_age,
+        failures=failures,
+        connect=functools.partial(
+            _transport, tenant.pk, host, port, security, username, bytes(sealed), seal_ref
+        ),
+    )
+
+
+def _transport(
+    tenant_id: int, host: str, port: int, security: Any, username: str, sealed: bytes, seal_ref: str
+) -> SmtpTransport:
+    password = ""
+    if sealed:
+        aad = (str(tenant_id), "mailboxes.Mailbox", seal_ref, "smtp_password")
+        password = _keyring(settings.CREDENTIAL_KEYS).open(sealed, aad).decode()
+    login = Login(
+        host=host,
+        port=port,
+        security=security,
+        username=username,
+        password=password,
+        ehlo_name=settings.EHLO_NAME,
+        allow_loopback=settings.SMTP_ALLOW_LOOPBACK,
+    )
+    return SmtpTransport(login, _timeouts(), functools.partial(connect.dial, ports=settings.SMTP_PORTS))
+
+
+@functools.cache
+def _keyring(text: str) -> Keyring:
+    return Keyring.parse(text)
+
+
+def _timeouts() -> Timeouts:
+    return Timeouts(
+        connect=settings.SMTP_CONNECT_SECONDS,
+        command=settings.SMTP_COMMAND_SECONDS,
+        data=settings.SMTP_DATA_SECONDS,
+        block=settings.SMTP_BLOCK_SECONDS,
+        dot=settings.SMTP_DOT_SECONDS,
+    )
+
+
+class Rendering:
+    """Makes the function that renders one message; runs in sender threads, on plain values."""
+
+    def __init__(
+        self, tenant: Tenant, steps: dict[int, renderer.StepContent], now: datetime, clock: float
+    ) -> None:
+        self.tenant_id, self.slug, self.address = tenant.pk, tenant.slug, tenant.postal_address
+        self.steps, self.now, self.clock = steps, now, clock
+        self.public_url = settings.PUBLIC_URL
+        self.host = urlsplit(settings.PUBLIC_URL).hostname or "localhost"
+        self.keys = _keyring(settings.TOKEN_KEYS)
+        self._skeletons: dict[tuple[int, int, renderer.SenderContent], renderer.Skeleton] = {}
+
+    def of(self, message: Claimed, sender: renderer.SenderContent) -> Callable[[], tuple[bytes, bytes]]:
+        """The function that renders this message when its turn comes."""
+        return functools.partial(self._render, message, sender)
+
+    def _render(self, message: Claimed, sender: renderer.SenderContent) -> tuple[bytes, bytes]:
+        rendered = self._skeleton(message, sender).render(
+            renderer.RecipientContent(message.email, message.contact_fields),
+            message.message_id,
+            tokens.sign(self.keys, self.tenant_id, message.id),
+            self._date(message),
+        )
+        return rendered.content, rendered.content_hash
+
+    def _date(self, message: Claimed) -> str:
+        """The slot's time, by the database's clock; a late message says when it was due at the earliest: now."""
+        return _rfc5322(self.now + timedelta(seconds=max(round(message.due_in), 0)))
+
+    def _skeleton(self, message: Claimed, sender: renderer.SenderContent) -> renderer.Skeleton:
+        key = (message.step_id, message.campaign_id, sender)
+        if key not in self._skeletons:
+            campaign = renderer.CampaignContent(
+                campaign_id=message.campaign_id,
+                tenant_id=self.tenant_id,
+                tenant_slug=self.slug,
+                tenant_postal_address=self.address,
+                list_id_host=self.host,
+            )
+            self._skeletons[key] = renderer.Skeleton.build(
+                self.steps[message.step_id], sender, campaign, self.public_url
+            )
+        return self._skeletons[key]
+
+
+@functools.lru_cache(maxsize=4096)
+def _rfc5322(moment: datetime) -> str:
+    return format_datetime(moment.replace(microsecond=0))

@@ -1,0 +1,188 @@
+"""The parts of a message: templates that are filled in with one person's values, and the footer the law wants.
+
+A part of text and `{{ field }}` or `{{ field | default: "x" }}` is filled in directly; one with tags or other filters goes
+through Liquid. Both give the same text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from markupsafe import escape
+
+from campaigns.pipeline import mime
+from campaigns.validation import CompiledPart, Slot, compile_part
+from outreach.common import addresses
+
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+BLANKS = re.compile(" {2,}")
+
+
+class DirectPart:
+    """A part of text and slots: filling it in is one join."""
+
+    __slots__ = ("_html", "_longest", "_pieces", "_slots")
+
+    def __init__(self, pieces: Sequence[str | Slot], *, html: bool = False, line_end: str = "\r\n") -> None:
+        self._html = html
+        self._pieces = [piece.replace("\n", line_end) if isinstance(piece, str) else "" for piece in pieces]
+        self._slots = [
+            (place, piece.field, piece.default.replace("\n", line_end))
+            for place, piece in enumerate(pieces)
+            if isinstance(piece, Slot)
+        ]
+        self._longest = max(map(len, "".join(self._pieces).split("\r\n")))
+
+    def line(self, values: Mapping[str, str]) -> str:
+        """Return the subject. Raises HeaderInjection that names the field whose value can't stand in a header."""
+        pieces = self._pieces.copy()
+        for place, name, default in self._slots:
+            value = values.get(name)
+            pieces[place] = checked(value, name) if value else default
+        return one_line("".join(pieces))
+
+    def crlf(self, values: Mapping[str, str]) -> tuple[str, int]:
+        """Return the body with CRLF line ends, and a bound of the length of its longest line."""
+        pieces = self._pieces.copy()
+        longest = self._longest
+        for place, name, default in self._slots:
+            value = values.get(name)
+            if not value:
+                value = default
+            else:
+                if self._html:
+                    value = escape(value)
+                if "\n" in value:
+                    value = value.replace("\n", "\r\n")
+            longest += len(value)
+            pieces[place] = value
+        return ended("".join(pieces)), longest
+
+
+class LiquidPart:
+    """A part with tags or filters: Liquid renders it, and what the law wants is appended where it is missing."""
+
+    __slots__ = ("_compiled", "_footer")
+
+    def __init__(self, compiled: CompiledPart, footer: Footer | None = None) -> None:
+        self._compiled = compiled
+        self._footer = footer
+
+    def line(self, values: Mapping[str, str]) -> str:
+        """As DirectPart.line."""
+        for name in self._compiled.variables:
+            if value := values.get(name):
+                checked(value, name)
+        subject = self._compiled.render(values).replace("\t", " ")
+        return one_line(addresses.header_text(subject, "The subject"))
+
+    def crlf(self, values: Mapping[str, str]) -> tuple[str, int]:
+        """As DirectPart.crlf; the bound says nothing, so that the lines are measured."""
+        text = self._compiled.render(values)
+        if self._footer:
+            url = values["unsubscribe_url"]
+            added = self._footer.missing_from(text, url)
+            if added:
+                at = self._footer.place_in(text)
+                text = (
+                    text[:at]
+                    + "".join(url if isinstance(piece, Slot) else piece for piece in added)
+                    + text[at:]
+                )
+        return ended(text.replace("\n", "\r\n")), mime.MAX_LINE + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The visible unsubscribe link and the postal address, for parts that do not show them themselves."""
+
+    html: bool
+    label: str
+    postal_address: str
+
+    def pieces(self, *, link: bool, address: bool) -> list[str | Slot]:
+        """Return what is to be appended; [] for nothing."""
+        address = address and bool(self.postal_address)
+        if not link and not address:
+            return []
+        link_slot = Slot("unsubscribe_url", "")
+        if not self.html:
+            lines: list[str | Slot] = ["\n\n-- \n" + (self.postal_address + "\n" if address else "")]
+            return [*lines, f"{self.label}: ", link_slot, "\n"] if link else lines
+        shown = str(escape(self.postal_address)).replace("\n", "<br>\n")
+        opening = '\n<p style="font-size:12px;color:#595959">' + (shown if address else "")
+        if not link:
+            return [opening + "</p>\n"]
+        gap = "<br>\n" if address else ""
+        return [f'{opening}{gap}<a href="', link_slot, f'">{escape(self.label)}</a></p>\n']
+
+    def missing_from(self, text: str, url: str) -> list[str | Slot]:
+        """Return what a finished text does not show."""
+        seen = without_comments(text) if self.html else text
+        first_line = self.postal_address.split("\n")[0]
+        address = str(escape(first_line)) if self.html else first_line
+        return self.pieces(link=url not in seen, address=address not in seen)
+
+    def place_in(self, text: str) -> int:
+        """Return where in the text the footer belongs: the end, in html before the end of the body."""
+        if not self.html:
+            return len(text)
+        end = text.lower().rfind("</body")
+        inside_comment = text.rfind("<!--", 0, max(end, 0)) > text.rfind("-->", 0, max(end, 0))
+        return len(text) if end < 0 or inside_comment else end
+
+    def into(self, compiled: CompiledPart, source: str) -> list[str | Slot]:
+        """Return the pieces of a direct part with what it does not show added."""
+        pieces = compiled.pieces or ()
+        shown = (
+            compile_part(compiled.part, without_comments(source)).variables
+            if self.html
+            else compiled.variables
+        )
+        added = self.pieces(link="unsubscribe_url" not in shown, address="postal_address" not in shown)
+        text = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
+        slots = [piece for piece in pieces if isinstance(piece, Slot)]
+        at = self.place_in(text)
+        before = text.count("\0", 0, at)
+        slots[before:before] = [piece for piece in added if isinstance(piece, Slot)]
+        text = text[:at] + "".join(piece if isinstance(piece, str) else "\0" for piece in added) + text[at:]
+        return [piece for pair in zip_longest(text.split("\0"), slots) for piece in pair if piece is not None]
+
+
+# --- Values ------------------------------------------------------------------------------------------
+
+
+def clean(value: str) -> str:
+    """Return a value for bodies: line ends as \\n, without the other control characters and lone surrogates."""
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return CONTROLS.sub("", value)
+
+
+def checked(value: str, name: str) -> str:
+    """Return a value for a header. Raises HeaderInjection that names the field."""
+    if value.isprintable() and "=?" not in value:
+        return value
+    return addresses.header_text(value.replace("\t", " "), f"The field {name}")
+
+
+def one_line(subject: str) -> str:
+    return BLANKS.sub(" ", subject).strip() if "  " in subject else subject.strip()
+
+
+def ended(text: str) -> str:
+    return text if text.endswith("\r\n") else text + "\r\n"
+
+
+def without_comments(html: str) -> str:
+    """Return the html without its comments; one that never closes hides the rest, as in a browser."""
+    kept, position = [], 0
+    while (start := html.find("<!--", position)) >= 0:
+        kept.append(html[position:start])
+        end = html.find("-->", start + 4)
+        if end < 0:
+            return "".join(kept)
+        position = end + 3
+    return "".join(kept) + html[position:]

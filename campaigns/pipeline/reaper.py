@@ -1,0 +1,103 @@
+"""What has to be put right again and again: leases that ran out, periods that passed, campaigns that are done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.db import connection, transaction
+
+from campaigns.ledger import moves
+from campaigns.pipeline import windows
+from tenants.models import Tenant
+
+log = structlog.get_logger(__name__)
+
+REAP = """
+WITH over AS (
+    SELECT id, status FROM campaigns_message
+    WHERE status IN ('claimed', 'committing') AND lease_until <= now() ORDER BY id FOR UPDATE SKIP LOCKED
+), freed AS (
+    UPDATE campaigns_message m
+    SET status = 'planned', last_claim = m.claim, claim = NULL, lease_until = NULL, batch_id = NULL
+    FROM over WHERE m.id = over.id AND over.status = 'claimed' RETURNING m.id
+), doubted AS (
+    UPDATE campaigns_message m
+    SET status = 'uncertain', reason = 'lease_over', tries = m.tries + 1, last_claim = m.claim, claim = NULL,
+        lease_until = NULL
+    FROM over WHERE m.id = over.id AND over.status = 'committing' RETURNING m.id
+)
+SELECT (SELECT count(*) FROM freed), (SELECT count(*) FROM doubted)"""
+
+COMPLETE = """
+UPDATE campaigns_campaign c SET status = 'completed', completed_at = now()
+WHERE c.tenant_id = %s AND c.status = 'running' AND c.enrol_until IS NULL
+  AND NOT EXISTS (SELECT FROM campaigns_enrolment e WHERE e.campaign_id = c.id AND e.due_at IS NOT NULL)
+  AND NOT EXISTS (
+    SELECT FROM campaigns_message m
+    WHERE m.campaign_id = c.id AND m.status IN ('planned', 'claimed', 'committing', 'deferred'))
+RETURNING c.id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    freed: int
+    uncertain: int
+
+
+@transaction.atomic
+def reap() -> Reaped:
+    """Free the messages whose lease ran out by the database's clock; return how many of each.
+
+    Claimed ones go back to planned, since nothing left. Committing ones become uncertain
+    and are never queued again: the peer may have the mail, and a second copy costs more
+    than a missing one. Delivery events or an operator settle them. Safe to run beside live
+    workers, since a finishing worker wins by its token.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(REAP)
+        reaped = Reaped(*cursor.fetchone())
+    if reaped.freed or reaped.uncertain:
+        log.warning("leases.over", freed=reaped.freed, uncertain=reaped.uncertain)
+    return reaped
+
+
+def take_back_missed(tenant: Tenant, now: datetime) -> int:
+    """Take back planned rows whose window, day or hour has passed; the next run gives them new slots."""
+    return moves.take_back(
+        "m.tenant_id = %(tenant)s AND m.status = 'planned' "
+        "AND (m.not_after <= %(now)s OR m.day_on < %(day)s OR m.hour_at < %(hour)s)",
+        {
+            "tenant": tenant.pk,
+            "now": now,
+            "day": windows.day_of(now, ZoneInfo(tenant.time_zone)),
+            "hour": windows.hour_of(now),
+        },
+        claimed=False,
+    )
+
+
+def complete(tenant: Tenant) -> list[int]:
+    """Close the campaigns of which nothing is due or under way; return their ids. Uncertain mail does not wait."""
+    with connection.cursor() as cursor:
+        cursor.execute(COMPLETE, [tenant.pk])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def close_orphans(tenant: Tenant) -> int:
+    """Cancel retries that came back after their campaign was cancelled."""
+    return moves.close(
+        "m.tenant_id = %(tenant)s AND m.status = 'deferred' AND EXISTS ("
+        "SELECT FROM campaigns_campaign c WHERE c.id = m.campaign_id AND c.status = 'cancelled')",
+        {"tenant": tenant.pk},
+        status="cancelled",
+        reason="campaign_cancelled",
+    )
+
+
+def ensure_months(now: datetime) -> None:
+    """Make the attempts' partitions of this month and the two after it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT campaigns_attempt_months(%s, 3)", [now.astimezone(UTC).date()])

@@ -1,0 +1,250 @@
+"""From a step, a mailbox and a person to the bytes of one message.
+
+Three layers, each built once: the step (its templates parsed, everything constant turned into text), the
+mailbox (its headers), the person (fields, token, date). Parts with nothing but `{{ field }}` and `{{ field
+| default: "x" }}` are filled in directly; anything more goes through Liquid. Both ways give the same bytes.
+
+Field values are data: they are never rendered again, escaped in html, literal in text; line breaks in them
+are normalized in bodies and refused in headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from campaigns.pipeline import mime
+from campaigns.pipeline.parts import DirectPart, Footer, LiquidPart, clean
+from campaigns.validation import SYSTEM_FIELDS, CompiledPart, compile_step
+from outreach.common import addresses
+from outreach.common.errors import BadInput
+
+FEEDBACK_SENDER = re.compile(r"[A-Za-z0-9]{5,15}\Z")  # Gmail's Feedback-ID: SenderId has 5 to 15 characters
+LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class StepContent:
+    """One version of one step: Liquid sources, html empty for a text-only message."""
+
+    step_id: int
+    subject: str
+    text: str
+    html: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SenderContent:
+    """What the recipient sees of a mailbox."""
+
+    from_address: str
+    display_name: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignContent:
+    """What all messages of a campaign share.
+
+    list_id_host: domain under which List-Id names the campaign. feedback_sender: 5 to 15 letters and
+    digits, the same for all that we send. unsubscribe_label: words of the link that is appended.
+    """
+
+    campaign_id: int
+    tenant_id: int
+    tenant_slug: str
+    tenant_postal_address: str
+    list_id_host: str
+    feedback_sender: str = "outreach"
+    feedback_kind: str = "campaign"
+    unsubscribe_label: str = "Unsubscribe"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientContent:
+    """Who gets it: address, and field values as strings, the contact's own columns among them."""
+
+    email: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """content: RFC 5322 bytes, CRLF, not dot-stuffed. content_hash: SHA-256 of them, 32 bytes."""
+
+    content: bytes
+    content_hash: bytes
+
+
+class Skeleton:
+    """One step as one mailbox sends it. Safe to share between threads."""
+
+    __slots__ = ("_body", "_from", "_reply_to", "_sender")
+
+    def __init__(self, body: StepSkeleton, sender: SenderContent) -> None:
+        address = addresses.parse(sender.from_address).wire
+        name = addresses.header_text(sender.display_name.strip(), "The display name")
+        self._body = body
+        self._from = mime.mailbox(name, address)
+        self._reply_to = f"Reply-To: {addresses.parse(sender.reply_to).wire}\r\n" if sender.reply_to else ""
+        self._sender = {"sender_name": name, "sender_email": address}
+
+    @classmethod
+    def build(
+        cls, step: StepContent, sender: SenderContent, campaign: CampaignContent, public_url: str
+    ) -> Skeleton:
+        """Return the skeleton; the step's own is made once and shared by all mailboxes. Raises BadInput."""
+        return cls(step_skeleton(step, campaign, public_url), sender)
+
+    def render(
+        self,
+        recipient: RecipientContent,
+        message_id: str,
+        token: str,
+        date: str,
+        thread: tuple[str, ...] = (),
+    ) -> Rendered:
+        """Return the message for one person.
+
+        message_id: with or without angle brackets. token: of the unsubscribe link. date: as RFC 5322 writes
+        it. thread: ids of the messages before it, oldest first, for In-Reply-To and References. Raises
+        BadInput that names the field when a value would forge a header, TemplateTooCostly when the template
+        runs into a limit.
+        """
+        body = self._body
+        if not (message_id + token + date).isascii() or not (message_id + token + date).isprintable():
+            raise BadInput("Message-ID, token and date are printable ASCII.")
+        url = body.unsubscribe_base + token
+        values = self._values(recipient.fields, url)
+        subject = body.subject.line(values)
+        text_encoding, text = mime.body(*body.text.crlf(values))
+        head = (
+            f"From: {self._from}\r\nTo: {recipient_header(recipient.email)}\r\n"
+            f"Subject: {mime.header_value(subject, 9)}\r\nDate: {date}\r\nMessage-ID: {bracketed(message_id)}\r\n"
+            f"{self._reply_to}{threaded(thread) if thread else ''}"
+            f"List-Unsubscribe: <{url}>\r\n{body.fixed_headers}"
+        )
+        if body.html is None:
+            head += f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {text_encoding}\r\n\r\n"
+            content = head.encode("ascii") + text
+        else:
+            html_encoding, html = mime.body(*body.html.crlf(values))
+            boundary = f"=_{token[-22:]}".rstrip()
+            while boundary.encode("ascii") in text or boundary.encode("ascii") in html:
+                boundary += "x"
+            head += (
+                f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
+                f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {text_encoding}\r\n\r\n"
+            )
+            middle = (
+                f"--{boundary}\r\nContent-Type: text/html; charset=utf-8\r\n"
+                f"Content-Transfer-Encoding: {html_encoding}\r\n\r\n"
+            )
+            end = f"--{boundary}--\r\n"
+            content = b"".join(
+                (head.encode("ascii"), text, middle.encode("ascii"), html, end.encode("ascii"))
+            )
+        return Rendered(content, hashlib.sha256(content).digest())
+
+    def _values(self, fields: Mapping[str, str], url: str) -> dict[str, str]:
+        """Return the fields that the step reads, without control characters and with line ends as \\n."""
+        values: dict[str, str] = {}
+        for name in self._body.contact_names:
+            value = fields.get(name)
+            if value:
+                values[name] = value if value.isprintable() else clean(value)
+        values["unsubscribe_url"] = url
+        values["postal_address"] = self._body.postal_address
+        values.update(self._sender)
+        return values
+
+
+# --- The step -------------------------------------------------------------------------------------------
+
+
+class StepSkeleton:
+    """What all messages of one step share, whoever sends them."""
+
+    __slots__ = (
+        "contact_names",
+        "fixed_headers",
+        "html",
+        "postal_address",
+        "subject",
+        "text",
+        "unsubscribe_base",
+    )
+
+    def __init__(self, step: StepContent, campaign: CampaignContent, public_url: str) -> None:
+        compiled = compile_step(step.subject, step.text, step.html)
+        self.contact_names = tuple(sorted(compiled.variables - SYSTEM_FIELDS))
+        self.postal_address = clean(campaign.tenant_postal_address).strip()
+        self.unsubscribe_base = f"{public_url.rstrip('/')}/u/"
+        self.fixed_headers = fixed_headers(campaign)
+        self.subject = (
+            LiquidPart(compiled.subject)
+            if compiled.subject.pieces is None
+            else DirectPart(compiled.subject.pieces, line_end=" ")
+        )
+        self.text = self._part(compiled.text, step.text, campaign)
+        self.html = self._part(compiled.html, step.html, campaign) if compiled.html else None
+
+    def _part(
+        self, compiled: CompiledPart, source: str, campaign: CampaignContent
+    ) -> DirectPart | LiquidPart:
+        html = compiled.part == "html"
+        footer = Footer(html, campaign.unsubscribe_label, self.postal_address)
+        if compiled.pieces is None:
+            return LiquidPart(compiled, footer)
+        return DirectPart(footer.into(compiled, source), html=html)
+
+
+@lru_cache(maxsize=256)
+def step_skeleton(step: StepContent, campaign: CampaignContent, public_url: str) -> StepSkeleton:
+    """Return the skeleton of a step, made once for all mailboxes. Raises BadInput, TemplateTooCostly."""
+    return StepSkeleton(step, campaign, public_url)
+
+
+# --- Small pieces ---------------------------------------------------------------------------------------------
+
+
+def fixed_headers(campaign: CampaignContent) -> str:
+    """Return the headers that are the same for every message of the campaign. Raises BadInput."""
+    if not FEEDBACK_SENDER.match(campaign.feedback_sender) or not LABEL.match(campaign.feedback_kind):
+        raise BadInput("The sender of the Feedback-ID has 5 to 15 letters and digits, its kind is one word.")
+    if not LABEL.match(campaign.tenant_slug):
+        raise BadInput(f"The tenant's short name {campaign.tenant_slug!r} can't stand in a List-Id.")
+    list_id = (
+        f"c{campaign.campaign_id}.{campaign.tenant_slug}.{addresses.parse_domain(campaign.list_id_host)}"
+    )
+    feedback = (
+        f"c{campaign.campaign_id}:t{campaign.tenant_id}:{campaign.feedback_kind}:{campaign.feedback_sender}"
+    )
+    return (
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        f"List-Id: <{list_id}>\r\nFeedback-ID: {feedback}\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"
+    )
+
+
+def recipient_header(email: str) -> str:
+    """Return the address for To. Raises BadInput when it can't stand there."""
+    if addresses.USUAL.match(email):
+        return email
+    address = addresses.parse(email)
+    if address.needs_smtputf8:
+        raise BadInput("The address is not ASCII before the @, and mail to it needs SMTPUTF8.", field="email")
+    return address.wire
+
+
+def bracketed(message_id: str) -> str:
+    return message_id if message_id.startswith("<") else f"<{message_id}>"
+
+
+def threaded(thread: tuple[str, ...]) -> str:
+    """Return In-Reply-To and References, one id per line."""
+    ids = [bracketed(addresses.header_text(message_id, "A Message-ID")) for message_id in thread]
+    return f"In-Reply-To: {ids[-1]}\r\nReferences: " + "\r\n ".join(ids) + "\r\n"

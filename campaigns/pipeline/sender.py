@@ -1,0 +1,161 @@
+"""One job: claim batches, send them over one connection a mailbox, many mailboxes at once.
+
+The job's own thread talks to the database for claiming, loading and stops; the ledger
+writer is the only other thread with a connection; sender threads have neither.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from campaigns.ledger import moves
+from campaigns.ledger.moves import Claimed
+from campaigns.ledger.outcomes import Policy
+from campaigns.models import Batch, Campaign
+from campaigns.pipeline import delivery, loading, windows
+from campaigns.pipeline.writer import LedgerWriter
+from campaigns.services import campaigns
+from mailboxes.services import stops
+from outreach.common.draining import stopping
+from tenants.models import Tenant
+from tenants.services.actors import SYSTEM
+
+log = structlog.get_logger(__name__)
+WRITER_PATIENCE_SECONDS = 600.0  # how long a job waits for a database that went away
+
+
+def policy() -> Policy:
+    """The lengths of the settings, as the ledger wants them."""
+    return Policy(
+        lease_seconds=settings.LEASE_SECONDS,
+        dot_lease_seconds=settings.SMTP_DOT_SECONDS + 60,
+        retry_seconds=tuple(settings.RETRY_SCHEDULE),
+        give_up_seconds=settings.GIVE_UP_SECONDS,
+    )
+
+
+def send_batches(batch_ids: Sequence[int]) -> str:
+    """Send what is due in these batches of one tenant; say how it ended, as `sent=98 deferred=2`.
+
+    Safe to call twice or at once from several workers: rows that another one holds are left
+    out. Returns early, with everything untried released, when the process is asked to stop.
+    """
+    batches = list(Batch.objects.filter(pk__in=batch_ids, done_at=None).values_list("pk", "tenant_id"))
+    tenants = {tenant_id for _, tenant_id in batches}
+    if not batches or stopping.is_set():
+        return "nothing"
+    if len(tenants) > 1:
+        raise ValueError(f"A job carries batches of one tenant; these belong to {sorted(tenants)}.")
+    tenant = Tenant.objects.get(pk=tenants.pop())
+    token, ids = uuid4(), [pk for pk, _ in batches]
+    now, clock = _database_now()
+    day = windows.day_of(now, ZoneInfo(tenant.time_zone))
+    claimed = moves.claim(
+        ids, token, lease_seconds=settings.LEASE_SECONDS, day=day, hour=windows.hour_of(now)
+    )
+    if not claimed:
+        moves.release_mailboxes(token)
+        moves.finish_batches(ids)
+        return "nothing"
+    try:
+        counts = _send(tenant, claimed, token, now, clock)
+    finally:
+        moves.release_mailboxes(token)
+        moves.finish_batches(ids)
+    return " ".join(f"{result}={count}" for result, count in sorted(counts.items())) or "nothing"
+
+
+def _database_now() -> tuple[datetime, float]:
+    """The database's clock, and the monotonic instant of that reading: workers' own clocks may be wrong."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0].astimezone(UTC), time.monotonic()
+
+
+def _send(
+    tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime, clock: float
+) -> dict[str, int]:
+    halts = delivery.Halts(stopping, set())
+    lanes = loading.lanes(tenant, claimed, now, clock)
+    writer = LedgerWriter(
+        token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0)
+    )
+    writer.hold([message.id for message in claimed])
+    writer.start()
+    started = time.monotonic()
+    try:
+        _run_lanes(lanes, writer, halts)
+    finally:
+        if not writer.finish(WRITER_PATIENCE_SECONDS):
+            log.error("ledger.abandoned", token=str(token), waited_seconds=WRITER_PATIENCE_SECONDS)
+        _apply_stops(writer)
+    log.info(
+        "job.done",
+        tenant_id=tenant.pk,
+        messages=len(claimed),
+        mailboxes=len(lanes),
+        commits=writer.commits,
+        seconds=round(time.monotonic() - started, 3),
+        **writer.counts,
+    )
+    return writer.counts
+
+
+def _run_lanes(lanes: Iterable[delivery.Lane], writer: LedgerWriter, halts: delivery.Halts) -> None:
+    """Let at most SEND_CONNECTIONS threads work off the lanes; apply stops while they run."""
+    waiting: SimpleQueue[delivery.Lane] = SimpleQueue()
+    lanes = list(lanes)
+    for lane in lanes:
+        waiting.put(lane)
+    threads = [
+        threading.Thread(target=_work, args=(waiting, writer, halts), name=f"sender-{n}", daemon=True)
+        for n in range(min(len(lanes), settings.SEND_CONNECTIONS))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.5)
+            _apply_stops(writer)
+
+
+def _work(waiting: SimpleQueue[delivery.Lane], writer: LedgerWriter, halts: delivery.Halts) -> None:
+    while True:
+        try:
+            lane = waiting.get_nowait()
+        except Empty:
+            return
+        try:
+            delivery.run(lane, writer, halts)
+        except Exception:  # noqa: BLE001 - a defect in one lane must not end the thread; its rows go by their lease
+            log.exception("lane.broken", mailbox_id=lane.mailbox_id)
+
+
+def _apply_stops(writer: LedgerWriter) -> None:
+    """Turn what the lanes reported into stops, one for each thing that is to stop."""
+    by_mailbox: dict[tuple[int, str], delivery.Stop] = {}
+    while writer.stops:
+        stop = writer.stops.popleft()
+        by_mailbox.setdefault((stop.mailbox_id, stop.level), stop)
+    for stop in by_mailbox.values():
+        if stop.level == "campaign":
+            _pause_campaign(stop)
+            continue
+        stops.stop(stop.mailbox_id, stop.level, actor=SYSTEM, reason=stop.reason, text=stop.text)
+
+
+def _pause_campaign(stop: delivery.Stop) -> None:
+    """A template that runs into its limits is the campaign's fault, not the recipients'."""
+    campaign = Campaign.objects.filter(messages__pk=stop.letter_id).first()
+    if campaign is not None and campaign.status == Campaign.Status.RUNNING:
+        campaigns.pause(campaign, actor=SYSTEM, reason=stop.text)

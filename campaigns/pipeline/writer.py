@@ -1,0 +1,218 @@
+"""The ledger writer of one job: everything its sender threads say, made durable in groups.
+
+One thread with one database connection takes what has been said meanwhile, writes it in
+one transaction with rows locked in id order, and only then wakes the threads that wait for
+`committing`. So the number of commits follows the disk, not the number of mails.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+
+from campaigns.ledger import outcomes
+from campaigns.pipeline.delivery import Letter, Outcome, Stop
+
+log = structlog.get_logger(__name__)
+
+REPEATABLE = frozenset({"40P01", "40001", "25006"})  # deadlock, serialization failure, read-only
+MAX_GROUP = 500
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A thread's wish to pass the dot. `granted` is read after `answered` is set."""
+
+    letter: Letter
+    gap: bool
+    answered: threading.Event = field(default_factory=threading.Event)
+    granted: bool = False
+    given_up: bool = False
+
+
+@dataclass(slots=True)
+class Group:
+    """What one transaction writes."""
+
+    requests: list[Request] = field(default_factory=list)
+    settled: list[Outcome] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+    cleared: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.requests or self.settled or self.released or self.cleared)
+
+
+class LedgerWriter(threading.Thread):
+    """Implements delivery.Ledger. Start it, pass it to the lanes, `finish` it.
+
+    While the database is away it keeps what was said and tries again; a thread that waits
+    for `committing` longer than its lease gets False, and no dot leaves. Stops are not
+    written here: they wait in `stops` for the job's own thread, which calls services.
+    """
+
+    def __init__(self, token: UUID, policy: outcomes.Policy, gaps: frozenset[int]) -> None:
+        super().__init__(name="ledger-writer", daemon=True)
+        self.token, self.policy, self.gaps = token, policy, gaps
+        self.stops: deque[Stop] = deque()
+        self.commits = 0
+        self.counts: dict[str, int] = {}
+        self._said: deque[Request | Outcome | int] = deque()
+        self._cleared: deque[int] = deque()
+        self._wake = threading.Event()
+        self._finished = threading.Event()
+        self._open: set[int] = set()
+        self._renewed = time.monotonic()
+
+    def hold(self, ids: Sequence[int]) -> None:
+        """Rows whose lease this writer renews until they are settled or released."""
+        self._open.update(ids)
+
+    # What the sender threads call.
+
+    def committing(self, letter: Letter) -> bool:
+        request = Request(letter, letter.mailbox_id in self.gaps)
+        self._said.append(request)
+        self._wake.set()
+        if not request.answered.wait(self.policy.lease_seconds):
+            request.given_up = True
+            return False
+        return request.granted
+
+    def settle(self, outcome: Outcome) -> None:
+        self._said.append(outcome)
+        self._wake.set()
+
+    def release(self, letter: Letter) -> None:
+        self._said.append(letter.id)
+        self._wake.set()
+
+    def stop(self, stop: Stop) -> None:
+        self.stops.append(stop)
+
+    def cleared(self, mailbox_id: int) -> None:
+        self._cleared.append(mailbox_id)
+        self._wake.set()
+
+    # The thread itself.
+
+    def finish(self, seconds: float) -> bool:
+        """Write what is left and end; False when the database did not come back in that time."""
+        self._finished.set()
+        self._wake.set()
+        self.join(seconds)
+        return not self.is_alive()
+
+    def run(self) -> None:
+        try:
+            while True:
+                self._wake.wait(self.policy.lease_seconds / 6)
+                self._wake.clear()
+                self._renew_when_due()
+                group = self._take()
+                while group:
+                    self._write(group)
+                    group = self._take()
+                if self._finished.is_set() and not self._said and not self._cleared:
+                    return
+        finally:
+            connection.close()
+
+    def _take(self) -> Group:
+        group = Group()
+        for _ in range(min(len(self._said), MAX_GROUP)):
+            said = self._said.popleft()
+            if isinstance(said, Request):
+                if not said.given_up:
+                    group.requests.append(said)
+            elif isinstance(said, Outcome):
+                group.settled.append(said)
+            else:
+                group.released.append(said)
+        while self._cleared:
+            group.cleared.append(self._cleared.popleft())
+        return group
+
+    def _write(self, group: Group) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                granted = self._transact(group)
+                break
+            except (DatabaseError, InterfaceError) as error:
+                if not _passes_by_itself(error):
+                    self._split(group, error)
+                    return
+                log.warning("ledger.repeated", error=str(error).strip()[:200])
+                connection.close()
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        self._answer(group, granted)
+
+    def _transact(self, group: Group) -> set[int]:
+        with transaction.atomic(), connection.cursor() as cursor:
+            granted = outcomes.commit(
+                cursor,
+                self.token,
+                self.policy,
+                [request.letter.id for request in group.requests],
+                [request.letter.mailbox_id for request in group.requests if request.gap],
+            )
+            outcomes.settle(cursor, self.token, self.policy, group.settled)
+            outcomes.release(cursor, self.token, group.released)
+            outcomes.clear(cursor, group.cleared)
+        self.commits += 1
+        return granted
+
+    def _answer(self, group: Group, granted: set[int]) -> None:
+        for request in group.requests:
+            request.granted = request.letter.id in granted
+            request.answered.set()
+            if not request.granted:
+                self._open.discard(request.letter.id)
+        for outcome in group.settled:
+            self._open.discard(outcome.id)
+            self.counts[outcome.result] = self.counts.get(outcome.result, 0) + 1
+        self._open.difference_update(group.released)
+
+    def _split(self, group: Group, error: Exception) -> None:
+        """One wish the database refuses must not take the others down: write them one by one."""
+        parts = [Group(requests=[request]) for request in group.requests]
+        parts += [Group(settled=[outcome]) for outcome in group.settled]
+        parts += [Group(released=[pk]) for pk in group.released]
+        parts += [Group(cleared=[pk]) for pk in group.cleared]
+        if len(parts) > 1:
+            for part in parts:
+                self._write(part)
+            return
+        log.error(
+            "ledger.refused", error=str(error).strip()[:500], messages=[r.letter.id for r in group.requests]
+        )
+        self._answer(group, set())
+
+    def _renew_when_due(self) -> None:
+        if time.monotonic() - self._renewed < self.policy.lease_seconds / 3 or not self._open:
+            return
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                outcomes.renew(cursor, self.token, self.policy, list(self._open))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("ledger.not_renewed", error=str(error).strip()[:200])
+            connection.close()
+        else:
+            self._renewed = time.monotonic()
+
+
+def _passes_by_itself(error: Exception) -> bool:
+    """Deadlocks, serialization failures, a database that is away or read-only; not a row it refuses."""
+    state: Any = getattr(error.__cause__, "sqlstate", None)
+    return isinstance(error, (OperationalError, InterfaceError)) or state in REPEATABLE

@@ -1,0 +1,152 @@
+"""The description of a campaign: a flat mapping as YAML or JSON gives it, checked key by key.
+
+name: Autumn offer
+pool: sales
+list: customers
+subject: "Hello {{ first_name }}"        # one step; or `steps:` with a list of such blocks
+text: |
+  ...
+html: |
+  ...
+window: {from: "09:00", until: "17:00", days: [mon, tue, wed, thu, fri], zone: contact}
+pace: even                               # or prompt
+batch_size: 100
+daily_cap: 2000
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+from zoneinfo import available_timezones
+
+from outreach.common.errors import BadInput
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+KEYS = frozenset(
+    {"name", "pool", "list", "subject", "text", "html", "steps", "window", "pace", "batch_size", "daily_cap"}
+)
+STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
+WINDOW_KEYS = frozenset({"from", "until", "days", "zone"})
+MAX_BODY_CHARS = 200_000
+MAX_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Field values of the campaign and its steps, and the names of what they refer to."""
+
+    campaign: dict[str, Any]
+    pool: str
+    contact_list: str
+    steps: list[dict[str, Any]]
+
+
+def read(spec: Any) -> Plan:
+    """Check a description; raise BadInput with the place and the remedy."""
+    if not isinstance(spec, Mapping):
+        raise BadInput("A campaign is a mapping of keys such as name, pool, list, subject, text.")
+    _known(spec, KEYS, "")
+    name = _text(spec, "name", "", 200)
+    if not name:
+        raise BadInput("name: a campaign needs a name.", field="name")
+    values: dict[str, Any] = {"name": name}
+    if "pace" in spec:
+        if spec["pace"] not in ("even", "prompt"):
+            raise BadInput(f"pace: {spec['pace']!r} is neither even nor prompt.", field="pace")
+        values["pace"] = spec["pace"]
+    if "batch_size" in spec:
+        values["batch_size"] = _number(spec, "batch_size", 50, 200)
+    if spec.get("daily_cap") is not None:
+        values["daily_cap"] = _number(spec, "daily_cap", 0, 2_000_000_000)
+    values |= _window(spec.get("window", {}))
+    return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
+
+
+def _known(mapping: Mapping[Any, Any], keys: frozenset[str], place: str) -> None:
+    for key in mapping:
+        if key not in keys:
+            raise BadInput(f"{place}{key}: no such key; there is {', '.join(sorted(keys))}.", field=str(key))
+
+
+def _text(mapping: Mapping[str, Any], key: str, place: str, most: int) -> str:
+    value = mapping.get(key, "")
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadInput(f"{place}{key}: write it as text, in quotes if need be.", field=key)
+    if len(value) > most:
+        raise BadInput(f"{place}{key}: {len(value)} characters, and at most {most} fit.", field=key)
+    if "\0" in value:
+        raise BadInput(f"{place}{key}: holds a NUL character.", field=key)
+    return value if key in ("text", "html") else value.strip()
+
+
+def _number(mapping: Mapping[str, Any], key: str, low: int, high: int) -> int:
+    value = mapping[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BadInput(f"{key}: {value!r} is not a whole number from {low} to {high}.", field=key)
+    return value
+
+
+def _steps(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    single = {key: spec[key] for key in ("subject", "text", "html") if key in spec}
+    if "steps" in spec and single:
+        raise BadInput(
+            "steps: write the subject and text either at the top or under steps, not both.", field="steps"
+        )
+    blocks = spec.get("steps", [single] if single else [])
+    if not isinstance(blocks, list) or len(blocks) > MAX_STEPS:
+        raise BadInput(f"steps: a list of at most {MAX_STEPS} blocks with subject and text.", field="steps")
+    return [_step(block, number) for number, block in enumerate(blocks, start=1)]
+
+
+def _step(block: Any, number: int) -> dict[str, Any]:
+    place = f"step {number}: "
+    if not isinstance(block, Mapping):
+        raise BadInput(f"{place}is not a block with subject and text.", step=number)
+    _known(block, STEP_KEYS, place)
+    return {
+        "subject": _text(block, "subject", place, 500),
+        "text_body": _text(block, "text", place, MAX_BODY_CHARS),
+        "html_body": _text(block, "html", place, MAX_BODY_CHARS),
+        "delay_hours": _number(block, "delay_hours", 0, 24 * 365) if "delay_hours" in block else 0,
+    }
+
+
+def _window(window: Any) -> dict[str, Any]:
+    if not isinstance(window, Mapping):
+        raise BadInput("window: a block with from, until, days, zone.", field="window")
+    _known(window, WINDOW_KEYS, "window.")
+    values: dict[str, Any] = {}
+    for key, column in (("from", "window_from"), ("until", "window_until")):
+        if key in window:
+            values[column] = _clock(window[key], key)
+    if "days" in window:
+        values["window_days"] = _days(window["days"])
+    if "zone" in window:
+        zone = window["zone"]
+        if zone not in ("contact", "tenant") and zone not in available_timezones():
+            raise BadInput(
+                f"window.zone: {zone!r} is neither contact, tenant nor an IANA zone as Europe/Kyiv.",
+                field="zone",
+            )
+        values["window_zone"] = zone
+    return values
+
+
+def _clock(value: Any, key: str) -> time:
+    try:
+        if isinstance(value, int):  # YAML reads an unquoted 09:30 as minutes in base 60
+            return time(value // 60, value % 60)
+        return time.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f'window.{key}: write a time of day in quotes, as "09:00".', field=key) from error
+
+
+def _days(value: Any) -> list[int]:
+    if not isinstance(value, list) or not value or any(day not in DAYS for day in value):
+        raise BadInput(f"window.days: a list of {', '.join(DAYS)}.", field="days")
+    return sorted({DAYS.index(day) for day in value})

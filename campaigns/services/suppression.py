@@ -1,0 +1,163 @@
+"""Suppression: record it, and stop in the same transaction everything that waits and is covered by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+
+from campaigns.ledger import moves
+from campaigns.models import Campaign, Contact, Message, Suppression
+from outreach.common import addresses
+from outreach.common.errors import BadInput
+from outreach.common.hashing import Hasher
+from tenants.models import Tenant
+from tenants.services import audit
+from tenants.services.actors import Actor
+
+log = structlog.get_logger(__name__)
+BULK = 10_000  # entries from which one pass over all contacts beats a look-up for each
+
+
+def hasher() -> Hasher:
+    """The keyed hash that suppression and contacts share."""
+    return Hasher.parse(settings.HASH_KEY)
+
+
+def mask(email: str) -> str:
+    """What staff may see of a suppressed address: m***@example.com."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}***@{domain}"
+
+
+def entry(text: str, keyed: Hasher) -> Suppression:
+    """An unsaved Suppression of an address, `example.com`, or `*.example.com`. Raises BadInput."""
+    text = text.strip()
+    if "@" in text:
+        address = addresses.parse(text)
+        return Suppression(kind="address", hash=keyed.address(address.key), hint=mask(address.key))
+    if text.startswith("*."):
+        domain = addresses.parse_domain(text[2:])
+        return Suppression(kind="wildcard", hash=keyed.wildcard(domain), domain=domain)
+    domain = addresses.parse_domain(text)
+    return Suppression(kind="domain", hash=keyed.domain(domain), domain=domain)
+
+
+@transaction.atomic
+def suppress(
+    tenant: Tenant | None,
+    entries: Iterable[str],
+    *,
+    actor: Actor,
+    reason: str,
+    via: str,
+    campaign: Campaign | None = None,
+    message_ref: int | None = None,
+) -> int:
+    """Record addresses, domains or wildcards and push the stop; return how many entries are new.
+
+    Without a tenant the scope is the platform; with a campaign it is that campaign alone,
+    which an opt-out can't be. Raises BadInput that names the entry.
+    """
+    if tenant is None:
+        actor.require("campaigns.suppress_platform")
+    else:
+        actor.require("campaigns.suppress", tenant)
+    if reason == Suppression.Reason.OPT_OUT and (campaign or tenant is None):
+        raise BadInput("An opt-out holds for the whole tenant; leave the campaign out and name the tenant.")
+    scope = "platform" if tenant is None else "campaign" if campaign else "tenant"
+    keyed = hasher()
+    rows = []
+    for text in entries:
+        row = entry(text, keyed)
+        row.tenant, row.campaign, row.scope, row.reason = tenant, campaign, scope, reason
+        row.via, row.message_ref = via, message_ref
+        rows.append(row)
+    known = Suppression.objects.filter(hash__in=[row.hash for row in rows], lifted_at=None, tenant=tenant)
+    before = known.count()
+    Suppression.objects.bulk_create(rows, ignore_conflicts=True, batch_size=5000)
+    new = known.count() - before
+    push(tenant.pk if tenant else None, [bytes(row.hash) for row in rows])
+    if tenant:
+        audit.record(actor, "suppression.added", tenant, entries=len(rows), reason=reason)
+    else:
+        log.info(
+            "suppression.added", actor_kind=actor.kind, scope="platform", entries=len(rows), reason=reason
+        )
+    return new
+
+
+COVERED_CONTACTS = """
+SELECT ct.id FROM campaigns_contact ct
+WHERE ct.address_hash = ANY (%(hashes)s) AND (%(tenant)s::bigint IS NULL OR ct.tenant_id = %(tenant)s)
+UNION
+SELECT ct.id FROM campaigns_contact ct
+WHERE %(wide)s AND ct.domain_hashes && %(hashes)s AND (%(tenant)s::bigint IS NULL OR ct.tenant_id = %(tenant)s)"""
+
+ALL_COVERED = """
+SELECT ct.id FROM campaigns_contact ct JOIN campaigns_suppression s ON s.hash = ct.address_hash
+WHERE s.lifted_at IS NULL AND s.campaign_id IS NULL AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)
+  AND (%(tenant)s::bigint IS NULL OR ct.tenant_id = %(tenant)s)"""
+
+STOP_ENROLMENTS = """
+UPDATE campaigns_enrolment e SET status = 'stopped', stop_reason = 'suppressed', due_at = NULL, waits_for = ''
+FROM (
+    SELECT e.id FROM campaigns_enrolment e JOIN push_contact p ON p.id = e.contact_id
+    WHERE e.status = 'active' AND e.due_at IS NOT NULL ORDER BY e.id FOR UPDATE OF e
+) AS picked WHERE e.id = picked.id"""
+
+
+@transaction.atomic
+def push(tenant_id: int | None, hashes: Sequence[bytes]) -> int:
+    """Close every waiting message that entries with these hashes cover; return how many.
+
+    Without a tenant all tenants are looked at. The row lock decides the race with a sender:
+    who commits first wins, and nothing of that person leaves after this transaction. From
+    10,000 entries on, the contacts are matched in one pass against the whole suppression table.
+    """
+    values = {"tenant": tenant_id, "hashes": list(hashes)}
+    with connection.cursor() as cursor:
+        if len(hashes) >= BULK:
+            sql = ALL_COVERED
+        else:
+            sql = COVERED_CONTACTS
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM campaigns_suppression WHERE kind <> 'address' AND hash = ANY (%s))",
+                [values["hashes"]],
+            )
+            values["wide"] = cursor.fetchone()[0]
+        cursor.execute("DROP TABLE IF EXISTS push_contact")
+        cursor.execute(f"CREATE TEMP TABLE push_contact ON COMMIT DROP AS {sql}", values)
+        cursor.execute("ANALYZE push_contact")
+        closed = moves.close(
+            "TRUE",
+            {},
+            status=Message.Status.SUPPRESSED,
+            reason="suppressed",
+            joins="JOIN push_contact p ON p.id = m.contact_id",
+        )
+        cursor.execute(STOP_ENROLMENTS)
+    return closed
+
+
+@transaction.atomic
+def unsubscribe(tenant_id: int, message_pk: int, *, actor: Actor, via: str) -> bool:
+    """Opt the recipient of a message out of everything its tenant sends, now and later; safe to repeat.
+
+    False when there is no such message (its row is older than the time that links live).
+    """
+    found = Contact.objects.filter(tenant_id=tenant_id, messages__pk=message_pk).first()
+    if found is None:
+        return False
+    tenant = Tenant.objects.get(pk=tenant_id)
+    suppress(
+        tenant,
+        [found.email_key],
+        actor=actor,
+        reason=Suppression.Reason.OPT_OUT,
+        via=via,
+        message_ref=message_pk,
+    )
+    return True

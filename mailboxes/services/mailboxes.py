@@ -1,0 +1,106 @@
+"""Mailboxes taken out of use, put back, held, capped.
+
+A mailbox that may send no more is withdrawn: the apps above take its waiting mail back in the same
+transaction (hook mailboxes.withdrawn), and the row lock decides the race with a final dot.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from mailboxes.models import Mailbox
+from outreach.common import hooks
+from outreach.common.errors import BadInput, InvalidMove
+from tenants.services import audit
+from tenants.services.actors import Actor
+
+RELEASABLE = (Mailbox.State.QUARANTINED, Mailbox.State.PROBING)
+
+
+def _locked(mailbox: Mailbox) -> Mailbox:
+    return Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox.pk)
+
+
+@transaction.atomic
+def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
+    """Send nothing more from this mailbox until somebody releases it; its waiting mail goes back to the planner."""
+    actor.require("mailboxes.quarantine", mailbox)
+    mailbox = _locked(mailbox)
+    mailbox.move_to(Mailbox.State.QUARANTINED)
+    mailbox.state_reason = reason
+    mailbox.save(update_fields=["state", "state_reason"])
+    hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
+    audit.record(actor, "mailbox.quarantined", mailbox, reason=reason)
+    return mailbox
+
+
+@transaction.atomic
+def release(mailbox: Mailbox, *, actor: Actor, reason: str = "") -> Mailbox:
+    """Back to active from quarantine or probing, with no failures counted; a hold stays."""
+    actor.require("mailboxes.release", mailbox)
+    mailbox = _locked(mailbox)
+    if mailbox.state not in RELEASABLE:
+        raise InvalidMove(
+            f"{mailbox} is {mailbox.state}; only a quarantined or probing mailbox can be released.",
+            source=mailbox.state,
+            target="active",
+        )
+    mailbox.move_to(Mailbox.State.ACTIVE)
+    mailbox.state_reason, mailbox.failures = reason, 0
+    mailbox.save(update_fields=["state", "state_reason", "failures"])
+    audit.record(actor, "mailbox.released", mailbox, reason=reason)
+    return mailbox
+
+
+@transaction.atomic
+def retire(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
+    """Out of use for good; its rows stay for the history. There is no way back."""
+    actor.require("mailboxes.quarantine", mailbox)
+    actor.require("mailboxes.release", mailbox)  # who may not put one back may not end one either
+    mailbox = _locked(mailbox)
+    mailbox.move_to(Mailbox.State.RETIRED)
+    mailbox.state_reason = reason
+    mailbox.save(update_fields=["state", "state_reason"])
+    hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
+    audit.record(actor, "mailbox.retired", mailbox, reason=reason)
+    return mailbox
+
+
+@transaction.atomic
+def set_hold(mailbox: Mailbox, hold: str, *, actor: Actor, reason: str = "") -> Mailbox:
+    """Stop the mailbox in whatever state it is (locked, sign_in_failed), or let it go on (none).
+
+    Letting it go on forgets its failures and its block. Raises BadInput for a hold that does not
+    exist, InvalidMove when nothing would change.
+    """
+    actor.require("mailboxes.hold", mailbox)
+    if hold not in Mailbox.Hold.values:
+        raise BadInput(f"{hold!r} is no hold; there are {', '.join(Mailbox.Hold.values)}.", field="hold")
+    mailbox = _locked(mailbox)
+    if mailbox.hold == hold:
+        raise InvalidMove(f"The hold of {mailbox} is {hold} already.", source=hold, target=hold)
+    mailbox.hold, mailbox.state_reason = hold, reason
+    if hold == Mailbox.Hold.NONE:
+        mailbox.failures, mailbox.blocked_until = 0, None
+    mailbox.save(update_fields=["hold", "state_reason", "failures", "blocked_until"])
+    if hold == Mailbox.Hold.NONE:
+        audit.record(actor, "mailbox.hold_lifted", mailbox, reason=reason)
+    else:
+        hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
+        audit.record(actor, "mailbox.held", mailbox, hold=hold, reason=reason)
+    return mailbox
+
+
+@transaction.atomic
+def set_cap(mailbox: Mailbox, daily_cap: int, *, actor: Actor) -> Mailbox:
+    """Messages per day from now on, today included. A lower cap takes mail back that no longer fits."""
+    actor.require("mailboxes.set_cap", mailbox)
+    if daily_cap < 0:
+        raise BadInput("A cap can't be below 0.", field="daily_cap")
+    mailbox = _locked(mailbox)
+    before, mailbox.daily_cap = mailbox.daily_cap, daily_cap
+    mailbox.save(update_fields=["daily_cap"])
+    if daily_cap < before:
+        hooks.call("mailboxes.cap_lowered", mailbox_ids=[mailbox.pk], reason="cap lowered")
+    audit.record(actor, "mailbox.cap_set", mailbox, before=before, after=daily_cap)
+    return mailbox

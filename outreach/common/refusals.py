@@ -1,0 +1,143 @@
+"""What an import refused and what it took: the reasons, the counts, and the file for correcting."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from outreach.common import formulas
+from outreach.common.errors import BadInput
+
+if TYPE_CHECKING:
+    from outreach.common.tables import Table
+
+TITLE = "reason"  # the column that a file of refused rows has more
+OTHER_TITLE = "refused_reason"  # its name where the file has a `reason` of its own
+
+
+class Refusal(NamedTuple):
+    """Why a row, or one cell of it, was not taken. Lines count from 1, as an editor shows them."""
+
+    line: int
+    column: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = f"line {self.line}, {self.column}" if self.column else f"line {self.line}"
+        return f"{place}: {self.reason}"
+
+
+class Row(NamedTuple):
+    """One row; the cells of a refused one stand as in the file, as far as they could be read."""
+
+    line: int
+    cells: list[str]
+    refusals: Sequence[Refusal]
+
+
+@dataclass(slots=True)
+class Report:
+    """How far an import is, and at the end what became of the file's rows."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    suppressed: int = 0
+    repeated: int = 0
+    refused: int = 0
+    refusals: list[Refusal] = field(default_factory=list)  # the first KEPT of them
+    refused_file: str = ""
+    fields: list[str] = field(default_factory=list)
+    dry_run: bool = False
+    bytes_read: int = 0
+    bytes_total: int = 0
+    phase: str = "reading"
+
+    KEPT = 1000
+
+    def refuse(self, refusals: Iterable[Refusal]) -> None:
+        """Count one refused row."""
+        self.refused += 1
+        self.refusals.extend(islice(refusals, max(0, self.KEPT - len(self.refusals))))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as a command prints it."""
+        counts = ("read", "created", "updated", "unchanged", "suppressed", "repeated", "refused")
+        return {name: getattr(self, name) for name in counts} | {
+            "refusals": [refusal._asdict() for refusal in self.refusals],
+            "refused_file": self.refused_file or None,
+            "fields": self.fields,
+            "dry_run": self.dry_run,
+        }
+
+
+class RefusedRows:
+    """The file of refused rows: the same columns and the reason, safe to open in a spreadsheet, mode 0600.
+
+    It appears under its name only with `keep`; until then, and after `discard`, nothing is there.
+    """
+
+    def __init__(self, table: Table, path: Path) -> None:
+        self.table, self.path = table, path
+        self._places = [place for place in range(len(table.columns)) if place not in table.ignored]
+        self._file: Any = None
+
+    def add(self, row: Row) -> None:
+        """Write one row. Raises BadInput when the folder can't be written."""
+        if self._file is None:
+            self._open()
+        cells, notes = [], [str(refusal) for refusal in row.refusals]
+        for place in self._places:
+            cell, name = row.cells[place].replace("\x00", "\ufffd"), self.table.columns[place]
+            if name not in self.table.shape.verbatim:
+                cell = formulas.escape(cell)
+            elif formulas.escape(cell) != cell:  # an apostrophe would change the secret, none would run it
+                cell = ""
+                notes.append(f"{name} was left out here, enter it again")
+            cells.append(cell)
+        self._rows.writerow([*cells, "; ".join(notes)])
+
+    def keep(self) -> Path | None:
+        """Put the file in its place and return it; None when no row was refused."""
+        if self._file is None:
+            return None
+        self._file.close()
+        os.replace(self._file.name, self.path)
+        self._file = None
+        return self.path
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+            self._file = None
+
+    def _open(self) -> None:
+        encoding = "utf-8-sig" if self.table.has_bom else "utf-8"
+        try:
+            self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed by keep and discard)
+                "w",
+                encoding=encoding,
+                errors="replace",
+                newline="",
+                dir=self.path.parent,
+                prefix=f".{self.path.name}.",
+                delete=False,
+            )
+        except OSError as error:
+            raise BadInput(
+                f"Rows were refused, but {self.path} can't be written: {error.strerror}. "
+                "Name another file with --refused."
+            ) from error
+        self._rows = csv.writer(self._file, delimiter=self.table.delimiter)
+        own = {name for place, name in enumerate(self.table.columns) if place not in self.table.ignored}
+        title = OTHER_TITLE if TITLE in own else TITLE
+        self._rows.writerow([*(self.table.titles[place] for place in self._places), title])

@@ -1,0 +1,68 @@
+"""Opaque signed tokens for links that outsiders hold: one message of one tenant.
+
+Layout before base64url without padding: version (1 byte), length of the key id (1), key id, tenant id (8, big
+endian), message id (8), MAC (16: HMAC-SHA256 cut to 128 bits over everything before it). A token has exactly
+one spelling, so no changed character ever verifies, the unused bits of the last one included.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+
+from outreach.common.errors import OutreachError
+from outreach.common.sealing import Keyring
+
+VERSION = 1
+MAC_BYTES = 16
+PURPOSE = b"outreach unsubscribe token\x00"
+MAX_CHARS = 100
+
+
+class BadToken(OutreachError):
+    """The token is not one of ours, or no longer: nothing may be disclosed or changed."""
+
+    code, http_status = "bad_token", 400
+
+
+def sign(keys: Keyring, tenant_id: int, message_pk: int) -> str:
+    """Return the token of a message, url-safe, signed with the newest key."""
+    key = keys.newest
+    body = b"".join(
+        (
+            bytes((VERSION, len(key.id))),
+            key.id.encode("ascii"),
+            tenant_id.to_bytes(8, "big"),
+            message_pk.to_bytes(8, "big"),
+        )
+    )
+    return base64.urlsafe_b64encode(body + mac(key.secret, body)).rstrip(b"=").decode("ascii")
+
+
+def read(keys: Keyring, text: str) -> tuple[int, int]:
+    """Return (tenant id, message pk) of a token that a listed key signed. Raises BadToken."""
+    if not text or len(text) > MAX_CHARS or not text.isascii():
+        raise bad()
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise bad() from None
+    # the decoder skips foreign characters and ignores unused bits; only the one true spelling passes
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != text.encode("ascii"):
+        raise bad()
+    if len(raw) < 2 or raw[0] != VERSION or len(raw) != 2 + raw[1] + 16 + MAC_BYTES:
+        raise bad()
+    key = keys.get(raw[2 : 2 + raw[1]].decode("ascii", "replace"))
+    body, signature = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+    if key is None or not hmac.compare_digest(mac(key.secret, body), signature):
+        raise bad()
+    return int.from_bytes(body[-16:-8], "big"), int.from_bytes(body[-8:], "big")
+
+
+def mac(secret: bytes, body: bytes) -> bytes:
+    return hmac.digest(secret, PURPOSE + body, "sha256")[:MAC_BYTES]
+
+
+def bad() -> BadToken:
+    return BadToken("This link is not valid. Use the link of the newest message.")

@@ -1,0 +1,207 @@
+"""The one table of periodic work, and the process that does it: planner, batcher, sweep, reaper.
+
+It needs no Redis: what it finds due it does itself. Any number may run; the one whose lease
+row is current leads, and another takes over when the lease runs out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+
+from campaigns.models import Campaign
+from campaigns.pipeline import batcher, planner, reaper
+from campaigns.services import campaigns
+from tenants.models import Tenant
+
+log = structlog.get_logger(__name__)
+
+LEASE = "cron"
+LEASE_SECONDS = 45
+RENEW_SECONDS = 15
+TICK_SECONDS = 0.2
+
+TAKE_LEASE = """
+INSERT INTO tenants_lease (name, holder, until) VALUES (%(name)s, %(holder)s, now() + make_interval(secs => %(seconds)s))
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+WHERE tenants_lease.holder = excluded.holder OR tenants_lease.until < now()
+RETURNING TRUE"""
+
+
+def now() -> datetime:
+    """The database's clock: the hosts' own may differ."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0].astimezone(UTC)
+
+
+def lead(holder: UUID, seconds: float = LEASE_SECONDS) -> bool:
+    """Take or renew the lease; False while somebody else leads."""
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_LEASE, {"name": LEASE, "holder": holder, "seconds": seconds})
+        return cursor.fetchone() is not None
+
+
+def resign(holder: UUID) -> None:
+    """Let the next process lead at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM tenants_lease WHERE name = %s AND holder = %s", [LEASE, holder])
+
+
+def wanted() -> list[Tenant]:
+    """Tenants that asked for a plan; the wish is taken."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tenants_tenant SET plan_wanted_at = NULL WHERE id IN ("
+            "SELECT id FROM tenants_tenant WHERE plan_wanted_at <= now() ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
+            ") RETURNING id"
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    return list(Tenant.objects.filter(pk__in=ids).order_by("pk"))
+
+
+def _sending() -> list[Tenant]:
+    """Tenants with something that runs or waits."""
+    busy = Campaign.objects.filter(status__in=["running", "paused", "halted", "cancelled"]).values(
+        "tenant_id"
+    )
+    return list(Tenant.objects.filter(pk__in=busy, status=Tenant.Status.ACTIVE).order_by("pk"))
+
+
+def plan(tenants: list[Tenant]) -> int:
+    """Run the planner for each tenant; what it planned due at once is batched in the next pass."""
+    planned = 0
+    for tenant in tenants:
+        run = planner.run(tenant, now())
+        if run is not None and (run.planned or run.retries):
+            planned += run.planned + run.retries
+            log.info(
+                "plan.done", tenant_id=tenant.pk, planned=run.planned, retries=run.retries, seconds=run.seconds,
+                looked_at=run.looked_at, refused=run.refused,
+            )  # fmt: skip
+    return planned
+
+
+def plan_wanted() -> int:
+    return plan(wanted())
+
+
+def plan_all() -> int:
+    return plan(_sending())
+
+
+def batch() -> int:
+    """Batches for what is due, tenant by tenant, and rings for those that nobody took."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT tenant_id FROM campaigns_message WHERE status = 'planned' AND batch_id IS NULL"
+        )
+        tenants = [row[0] for row in cursor.fetchall()]
+    return sum(batcher.run(tenant_id) for tenant_id in sorted(tenants)) + batcher.ring_again()
+
+
+def enrol() -> int:
+    """Go on with the lists of campaigns that were started."""
+    waiting = (
+        Campaign.objects.exclude(enrol_until=None).exclude(status=Campaign.Status.CANCELLED).order_by("pk")
+    )
+    return sum(campaigns.enrol_more(campaign) for campaign in waiting)
+
+
+def sweep() -> int:
+    """Leases that ran out, periods that passed, retries without a campaign, campaigns that are done."""
+    reaped = reaper.reap()
+    moment, count = now(), reaped.freed + reaped.uncertain
+    for tenant in _sending():
+        count += reaper.take_back_missed(tenant, moment) + reaper.close_orphans(tenant)
+        count += len(reaper.complete(tenant))
+    return count
+
+
+def months() -> int:
+    reaper.ensure_months(now())
+    return 0
+
+
+@dataclass(slots=True)
+class Work:
+    """One row of the table: what, how often in seconds, and when it is next due (monotonic)."""
+
+    name: str
+    act: Callable[[], int]
+    every_seconds: float
+    due: float = field(default=0.0)
+
+
+def table() -> list[Work]:
+    """Everything that happens by itself."""
+    return [
+        Work("months", months, 6 * 3600),
+        Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
+        Work("plan_wanted", plan_wanted, TICK_SECONDS),
+        Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),
+        Work("batch", batch, settings.BATCH_EVERY_SECONDS),
+        Work("sweep", sweep, settings.SWEEP_EVERY_SECONDS),
+    ]
+
+
+class Leadership(threading.Thread):
+    """Renews the lease on a connection of its own, so that a long planner run does not lose it."""
+
+    def __init__(self, holder: UUID, stop: threading.Event) -> None:
+        super().__init__(name="cron-lease", daemon=True)
+        self.holder, self.stopping, self.leads = holder, stop, threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                leads = lead(self.holder)
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("cron.no_database", error=str(error).strip()[:200])
+                connection.close()
+                leads = False
+            if leads != self.leads.is_set():
+                log.info("cron.leads" if leads else "cron.follows", holder=str(self.holder))
+            (self.leads.set if leads else self.leads.clear)()
+            self.stopping.wait(RENEW_SECONDS if leads else RENEW_SECONDS / 15)
+        connection.close()
+
+
+def run(stop: threading.Event) -> None:
+    """Work off the table until told to stop; only the leader does anything."""
+    leadership = Leadership(uuid4(), stop)
+    leadership.start()
+    works = table()
+    while not stop.is_set():
+        if leadership.leads.is_set():
+            run_due(works)
+        stop.wait(TICK_SECONDS)
+    leadership.join(5)
+    try:
+        resign(leadership.holder)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("cron.not_resigned", error=str(error).strip()[:200])
+    connection.close()
+
+
+def run_due(works: list[Work]) -> None:
+    """Do what is due now, in the order of the table; a failure is logged and tried again at its next turn."""
+    for work in works:
+        if time.monotonic() < work.due:
+            continue
+        try:
+            work.act()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("cron.database_error", work=work.name, error=str(error).strip()[:300])
+            connection.close()
+        except Exception:  # noqa: BLE001 - one broken kind of work must not stop the others
+            log.exception("cron.failed", work=work.name)
+        work.due = time.monotonic() + work.every_seconds
