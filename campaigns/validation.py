@@ -67,10 +67,11 @@ class CompiledPart:
     pieces: tuple[str | Slot, ...] | None
 
     def render(self, fields: Mapping[str, str]) -> str:
-        """Return the part for one recipient by Liquid. Raises TemplateTooCostly, BadInput."""
+        """Return the part for one recipient by Liquid; an empty field is a missing one. Raises TemplateTooCostly."""
+        given = {name: value for name, value in fields.items() if value}  # to Liquid an empty string is true
         sandbox.start_counting()
         try:
-            return self.template.render({**fields, "contact": fields})
+            return self.template.render({**given, "contact": given})
         except ResourceLimitError as error:
             raise TemplateTooCostly(
                 f"{self.where}: it takes more work or gives more text than a message may ({error.message}). "
@@ -78,9 +79,7 @@ class CompiledPart:
                 part=self.part,
             ) from error
         except (LiquidError, RecursionError, ValueError, TypeError) as error:
-            raise BadInput(
-                f"{self.where}: it can't be rendered: {first_line(error)}.", part=self.part
-            ) from error
+            raise BadInput(f"{self.where}: it can't be rendered: {first_line(error)}.", part=self.part) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +122,11 @@ def compile_step(
     if not subject.strip():
         raise BadInput(f"{step} has no subject. Write one.", part="subject")
     if re.search(r"[\r\n\x0b\x0c\x85\u2028\u2029]", subject.strip("\r\n")):
-        raise BadInput(
-            f"{step}, subject: it has a line break in it. Write it on one line.", part="subject", line=2
-        )
+        raise BadInput(f"{step}, subject: it has a line break in it. Write it on one line.", part="subject", line=2)
     if is_first and re.match(r"\s*(?:re|fwd?|aw|wg|sv|tr)\s*(?:\[\d+\])?:", subject, re.IGNORECASE):
         raise BadInput(
-            f"{step}, subject: it begins like an answer to a mail that was never sent. Take out {subject.split(':')[0]}:",
+            f"{step}, subject: it begins like an answer to a mail that was never sent. "
+            f"Take out {subject.split(':')[0].strip()}:",
             part="subject",
             line=1,
         )
@@ -147,9 +145,7 @@ def compile_step(
         for fields in (empty, filled):
             rendered = part.render(fields)
         if part.part == "subject" and re.search(r"[\r\n]", rendered):
-            raise BadInput(
-                f"{step}, subject: it gives a line break. Take it out of its tags.", part="subject", line=1
-            )
+            raise BadInput(f"{step}, subject: it gives a line break. Take it out of its tags.", part="subject", line=1)
     return compiled
 
 
@@ -159,9 +155,7 @@ def compile_part(part: Part, source: str, *, step: str = "The step") -> Compiled
     source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     limit = MAX_SOURCE_CHARS[part]
     if len(source) > limit:
-        raise BadInput(
-            f"{where}: it has {len(source):,} characters; at most {limit:,} are possible.", part=part
-        )
+        raise BadInput(f"{where}: it has {len(source):,} characters; at most {limit:,} are possible.", part=part)
     check_tags(source, where, part)
     environment = sandbox.HTML if part == "html" else sandbox.PLAIN
     try:
@@ -205,9 +199,7 @@ def check_tags(source: str, where: str, part: Part) -> None:
         end = source.find("%}" if is_tag else "}}", opener.end())
         inner = source[opener.end() : end]
         if end < 0 or OPENER.search(inner):
-            raise refuse(
-                f"{opener[0]} is not closed. Close it, or put it between raw and endraw tags.", start
-            )
+            raise refuse(f"{opener[0]} is not closed. Close it, or put it between raw and endraw tags.", start)
         position = end + 2
         if not is_tag:
             continue
@@ -224,9 +216,7 @@ def check_tags(source: str, where: str, part: Part) -> None:
         elif name in BLOCKS:
             opened.append((name, start))
         elif name not in TAGS | BRANCHES:
-            raise refuse(
-                f"there is no tag {name!r}. Tags are {', '.join(sorted(TAGS - {'#'}))} and raw.", start
-            )
+            raise refuse(f"there is no tag {name!r}. Tags are {', '.join(sorted(TAGS - {'#'}))} and raw.", start)
         if len(opened) > MAX_DEPTH:
             raise refuse(f"tags are nested more than {MAX_DEPTH} deep.", start)
     if opened:
@@ -287,15 +277,12 @@ def field_name(segments: list[Any], where: str, part: Part, line: int) -> str:
     """Return the field that a path reads: `x`, `contact.x`, `contact["x y"]`, each also with .size."""
     names = segments[1:] if segments[0] == "contact" else segments
     rest = names[1:]
-    if (
-        names
-        and isinstance(names[0], str)
-        and (not rest or (len(rest) == 1 and rest[0] in ("size", "first", "last")))
-    ):
+    if names and isinstance(names[0], str) and (not rest or (len(rest) == 1 and rest[0] in ("size", "first", "last"))):
         return names[0]
     shown = ".".join(str(segment) for segment in segments)
     raise BadInput(
-        f"{where}, line {line}: {shown} is not a field. Fields are single names, as in first_name or contact.first_name.",
+        f"{where}, line {line}: {shown} is not a field. Fields are single names, as in first_name or "
+        "contact.first_name.",
         part=part,
         line=line,
     )

@@ -70,9 +70,7 @@ def wanted() -> list[Tenant]:
 
 def _sending() -> list[Tenant]:
     """Tenants with something that runs or waits."""
-    busy = Campaign.objects.filter(status__in=["running", "paused", "halted", "cancelled"]).values(
-        "tenant_id"
-    )
+    busy = Campaign.objects.filter(status__in=["running", "paused", "halted", "cancelled"]).values("tenant_id")
     return list(Tenant.objects.filter(pk__in=busy, status=Tenant.Status.ACTIVE).order_by("pk"))
 
 
@@ -101,18 +99,14 @@ def plan_all() -> int:
 def batch() -> int:
     """Batches for what is due, tenant by tenant, and rings for those that nobody took."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT tenant_id FROM campaigns_message WHERE status = 'planned' AND batch_id IS NULL"
-        )
+        cursor.execute("SELECT DISTINCT tenant_id FROM campaigns_message WHERE status = 'planned' AND batch_id IS NULL")
         tenants = [row[0] for row in cursor.fetchall()]
     return sum(batcher.run(tenant_id) for tenant_id in sorted(tenants)) + batcher.ring_again()
 
 
 def enrol() -> int:
     """Go on with the lists of campaigns that were started."""
-    waiting = (
-        Campaign.objects.exclude(enrol_until=None).exclude(status=Campaign.Status.CANCELLED).order_by("pk")
-    )
+    waiting = Campaign.objects.exclude(enrol_until=None).exclude(status=Campaign.Status.CANCELLED).order_by("pk")
     return sum(campaigns.enrol_more(campaign) for campaign in waiting)
 
 

@@ -163,9 +163,7 @@ FROM (
 
 
 @transaction.atomic
-def claim(
-    batch_ids: Sequence[int], token: UUID, *, lease_seconds: float, day: date, hour: datetime
-) -> list[Claimed]:
+def claim(batch_ids: Sequence[int], token: UUID, *, lease_seconds: float, day: date, hour: datetime) -> list[Claimed]:
     """Take the messages of these batches whose mailbox is free and whose periods are current.
 
     Rows that another worker holds are left out; rows that a suppression covers are closed.
@@ -189,8 +187,12 @@ KNOWN = ("email", "first_name", "last_name", "company", "country", "time_zone", 
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
-    head, known, free = row[:8], dict(zip(KNOWN, row[8:16], strict=True)), row[16]
-    return Claimed(*head, known["email"], known if free == "{}" else {**json.loads(free), **known})
+    known, free = dict(zip(KNOWN, row[8:16], strict=True)), row[16]
+    fields = known if free == "{}" else {**json.loads(free), **known}
+    pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries = row[:8]
+    return Claimed(
+        pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries, known["email"], fields
+    )
 
 
 @transaction.atomic
@@ -208,7 +210,8 @@ def finish_batches(batch_ids: Sequence[int]) -> None:
     """Note the batches of which nothing waits or is under way any more."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE campaigns_batch b SET done_at = now() WHERE b.id = ANY (%s) AND b.done_at IS NULL AND NOT EXISTS ("
-            "SELECT FROM campaigns_message m WHERE m.batch_id = b.id AND m.status IN ('planned', 'claimed', 'committing'))",
+            "UPDATE campaigns_batch b SET done_at = now() WHERE b.id = ANY (%s) AND b.done_at IS NULL "
+            "AND NOT EXISTS (SELECT FROM campaigns_message m "
+            "WHERE m.batch_id = b.id AND m.status IN ('planned', 'claimed', 'committing'))",
             [list(batch_ids)],
         )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from campaigns.ledger import gates, moves
+from campaigns.ledger.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +24,6 @@ class Policy:
     dot_lease_seconds: float
     retry_seconds: tuple[int, ...]
     give_up_seconds: float
-
-
-class Settled(Protocol):
-    """One try's end, as campaigns.pipeline.delivery.Outcome."""
-
-    id: int
-    mailbox_id: int
-    result: str
-    reason: str
-    phase: str
-    code: int | None
-    enhanced: str
-    text: str
-    provider_id: str
-    content_hash: bytes | None
-    retry_after_seconds: int
-    suppress: bool
-    duration_ms: int
 
 
 STAMP_DOTS = """
@@ -126,7 +109,8 @@ WITH told AS (
         left(told.text, 1000), done.status, told.duration
     FROM done JOIN told USING (id)
 ), stopped AS (
-    UPDATE campaigns_enrolment e SET status = 'stopped', stop_reason = left(done.reason, 40), due_at = NULL, waits_for = ''
+    UPDATE campaigns_enrolment e
+    SET status = 'stopped', stop_reason = left(done.reason, 40), due_at = NULL, waits_for = ''
     FROM done WHERE done.status = 'failed' AND e.id = done.enrolment_id AND e.status = 'active'
 )
 SELECT done.contact_id, done.tenant_id, done.id FROM done JOIN told USING (id)
@@ -136,7 +120,8 @@ SUPPRESS_REFUSED = """
 INSERT INTO campaigns_suppression
     (tenant_id, scope, kind, hash, hint, domain, reason, via, message_ref, created_at)
 SELECT ct.tenant_id, 'tenant', 'address', ct.address_hash,
-    left(ct.email_key, 1) || '***@' || split_part(ct.email_key, '@', 2), '', 'hard_bounce', 'smtp', refused.message, now()
+    left(ct.email_key, 1) || '***@' || split_part(ct.email_key, '@', 2), '', 'hard_bounce', 'smtp',
+    refused.message, now()
 FROM unnest(%(contacts)s::bigint[], %(messages)s::bigint[]) AS refused (contact, message)
 JOIN campaigns_contact ct ON ct.id = refused.contact
 ON CONFLICT DO NOTHING"""
@@ -157,9 +142,7 @@ UPDATE mailboxes_mailbox SET failures = 0, blocked_until = NULL, state_reason = 
     SELECT id FROM mailboxes_mailbox WHERE id = ANY (%s) AND failures > 0 ORDER BY id FOR NO KEY UPDATE)"""
 
 
-def commit(
-    cursor: Any, token: UUID, policy: Policy, ids: Sequence[int], stamped_mailboxes: Sequence[int]
-) -> set[int]:
+def commit(cursor: Any, token: UUID, policy: Policy, ids: Sequence[int], stamped_mailboxes: Sequence[int]) -> set[int]:
     """Move to `committing` what is still ours and may go; return those ids.
 
     The rest leaves this job: closed where a suppression covers it, else planned again.
@@ -191,7 +174,7 @@ def release(cursor: Any, token: UUID, ids: Sequence[int]) -> None:
         cursor.execute(RELEASE, {"ids": sorted(ids), "token": token})
 
 
-def settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Settled]) -> None:
+def settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome]) -> None:
     """Write how tries ended, with attempts, enrolments, and the suppression that a hard refusal brings."""
     sent = [outcome for outcome in settled if outcome.result == "sent"]
     if sent:
@@ -210,7 +193,7 @@ def settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Settled])
         _settle_not_sent(cursor, token, policy, rest)
 
 
-def _settle_not_sent(cursor: Any, token: UUID, policy: Policy, rest: Sequence[Settled]) -> None:
+def _settle_not_sent(cursor: Any, token: UUID, policy: Policy, rest: Sequence[Outcome]) -> None:
     cursor.execute(
         NOT_SENT,
         {

@@ -68,9 +68,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200)),
                 (
@@ -164,17 +162,13 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("size", models.PositiveSmallIntegerField()),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "rung_at",
-                    models.DateTimeField(
-                        blank=True, help_text="When a worker was last told of it.", null=True
-                    ),
+                    models.DateTimeField(blank=True, help_text="When a worker was last told of it.", null=True),
                 ),
                 ("rings", models.PositiveSmallIntegerField(default=0)),
                 ("done_at", models.DateTimeField(blank=True, null=True)),
@@ -209,9 +203,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("email", models.CharField(max_length=254)),
                 ("email_key", models.CharField(editable=False, max_length=254)),
@@ -227,9 +219,7 @@ class Migration(migrations.Migration):
                 ("company", models.CharField(blank=True, max_length=200)),
                 (
                     "country",
-                    models.CharField(
-                        blank=True, help_text="ISO 3166-1 alpha-2; empty: unknown.", max_length=2
-                    ),
+                    models.CharField(blank=True, help_text="ISO 3166-1 alpha-2; empty: unknown.", max_length=2),
                 ),
                 (
                     "time_zone",
@@ -265,9 +255,7 @@ class Migration(migrations.Migration):
                 ("basis_evidence", models.CharField(blank=True, max_length=1000)),
                 (
                     "fields",
-                    models.JSONField(
-                        blank=True, default=dict, help_text="Free columns: strings, 50 keys, 8 kB."
-                    ),
+                    models.JSONField(blank=True, default=dict, help_text="Free columns: strings, 50 keys, 8 kB."),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
@@ -291,9 +279,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200)),
                 ("archived_at", models.DateTimeField(blank=True, null=True)),
@@ -332,15 +318,11 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "step",
-                    models.PositiveSmallIntegerField(
-                        default=1, help_text="Position of the next step to send."
-                    ),
+                    models.PositiveSmallIntegerField(default=1, help_text="Position of the next step to send."),
                 ),
                 (
                     "status",
@@ -408,9 +390,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "contact",
@@ -452,9 +432,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("started_at", models.DateTimeField()),
                 ("finished_at", models.DateTimeField()),
@@ -465,9 +443,7 @@ class Migration(migrations.Migration):
                 ("returned", models.PositiveIntegerField(default=0, help_text="Reservations given back.")),
                 (
                     "taken_back",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Planned rows whose period or window was over."
-                    ),
+                    models.PositiveIntegerField(default=0, help_text="Planned rows whose period or window was over."),
                 ),
                 (
                     "refused",
@@ -495,9 +471,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("position", models.PositiveSmallIntegerField(default=1)),
                 ("version", models.PositiveSmallIntegerField(default=1)),
@@ -538,9 +512,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "status",
@@ -670,9 +642,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "scope",
@@ -803,9 +773,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="contact",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("person_kind__in", ["corporate_named", "corporate_generic", "individual"])
-                ),
+                condition=models.Q(("person_kind__in", ["corporate_named", "corporate_generic", "individual"])),
                 name="contact_person_kind_known",
             ),
         ),
@@ -918,9 +886,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="step",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("position__gte", 1)), name="step_position_from_one"
-            ),
+            constraint=models.CheckConstraint(condition=models.Q(("position__gte", 1)), name="step_position_from_one"),
         ),
         migrations.AddIndex(
             model_name="message",
@@ -939,9 +905,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="message",
             index=models.Index(
-                condition=models.Q(
-                    ("batch__isnull", False), ("status__in", ["planned", "claimed", "committing"])
-                ),
+                condition=models.Q(("batch__isnull", False), ("status__in", ["planned", "claimed", "committing"])),
                 fields=["batch"],
                 name="message_batch",
             ),

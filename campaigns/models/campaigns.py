@@ -86,7 +86,14 @@ class Campaign(Moves, TenantOwned):
             models.CheckConstraint(
                 condition=Q(
                     status__in=[
-                        "draft", "review", "scheduled", "running", "paused", "halted", "completed", "cancelled",
+                        "draft",
+                        "review",
+                        "scheduled",
+                        "running",
+                        "paused",
+                        "halted",
+                        "completed",
+                        "cancelled",
                     ]
                 ),
                 name="campaign_status_known",

@@ -61,7 +61,11 @@ class Contact(TenantOwned):
             models.CheckConstraint(
                 condition=Q(
                     lawful_basis__in=[
-                        "consent", "existing_customer", "legitimate_interest", "implied_consent", "opt_out",
+                        "consent",
+                        "existing_customer",
+                        "legitimate_interest",
+                        "implied_consent",
+                        "opt_out",
                     ]
                 ),
                 name="contact_basis_known",

@@ -39,7 +39,9 @@ class Enrolment(TenantOwned):
         verbose_name_plural = _("enrolments")
         constraints = [
             models.UniqueConstraint(fields=["campaign", "contact"], name="enrolment_once"),
-            models.CheckConstraint(condition=Q(status__in=["active", "done", "stopped"]), name="enrolment_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=["active", "done", "stopped"]), name="enrolment_status_known"
+            ),
             models.CheckConstraint(
                 condition=Q(due_at=None) | Q(status="active"), name="enrolment_due_only_while_active"
             ),

@@ -95,18 +95,29 @@ class Message(TenantOwned):
             models.CheckConstraint(
                 condition=Q(
                     status__in=[
-                        "planned", "claimed", "committing", "sent", "deferred", "failed", "suppressed", "cancelled",
+                        "planned",
+                        "claimed",
+                        "committing",
+                        "sent",
+                        "deferred",
+                        "failed",
+                        "suppressed",
+                        "cancelled",
                         "uncertain",
                     ]
                 ),
                 name="message_status_known",
             ),
             models.CheckConstraint(
-                condition=(Q(status__in=["claimed", "committing"]) & Q(claim__isnull=False) & Q(lease_until__isnull=False))
+                condition=(
+                    Q(status__in=["claimed", "committing"]) & Q(claim__isnull=False) & Q(lease_until__isnull=False)
+                )
                 | (~Q(status__in=["claimed", "committing"]) & Q(claim=None) & Q(lease_until=None)),
                 name="message_claim_iff_held",
             ),
-            models.CheckConstraint(condition=~Q(status="sent") | Q(sent_at__isnull=False), name="message_sent_has_time"),
+            models.CheckConstraint(
+                condition=~Q(status="sent") | Q(sent_at__isnull=False), name="message_sent_has_time"
+            ),
         ]
         indexes = [
             models.Index(

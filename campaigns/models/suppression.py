@@ -64,7 +64,9 @@ class Suppression(models.Model):
                 | Q(scope="campaign", tenant__isnull=False, campaign__isnull=False),
                 name="suppression_scope_fits",
             ),
-            models.CheckConstraint(condition=Q(kind__in=["address", "domain", "wildcard"]), name="suppression_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["address", "domain", "wildcard"]), name="suppression_kind_known"
+            ),
             models.CheckConstraint(
                 condition=~Q(reason="opt_out") | Q(scope="tenant"), name="suppression_opt_out_is_tenant_scope"
             ),

@@ -16,7 +16,6 @@ from django.db import connection, transaction
 from campaigns.models import Batch
 from outreach.common import queues
 
-RING_AGAIN_SECONDS = (30, 60)
 MAX_DUE = 20_000  # messages turned into batches in one pass of one tenant
 SEND_TASK = "campaigns.tasks.send_batches"
 
@@ -71,9 +70,7 @@ def run(tenant_id: int) -> int:
         batches = Batch.objects.bulk_create(
             Batch(tenant_id=tenant_id, campaign_id=piece[0].campaign_id, size=len(piece)) for piece in pieces
         )
-        pairs = sorted(
-            (row.id, batch.pk) for batch, piece in zip(batches, pieces, strict=True) for row in piece
-        )
+        pairs = sorted((row.id, batch.pk) for batch, piece in zip(batches, pieces, strict=True) for row in piece)
         cursor.execute(ASSIGN, {"ids": [pk for pk, _ in pairs], "batches": [batch for _, batch in pairs]})
         ids = [batch.pk for batch in batches]
         cursor.execute("UPDATE campaigns_batch SET rung_at = now(), rings = 1 WHERE id = ANY (%s)", [ids])
@@ -85,8 +82,8 @@ def run(tenant_id: int) -> int:
 def ring_again() -> int:
     """Ring for batches whose hint was lost or whose rows came back; close those with nothing left."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(CLOSE_EMPTY, [RING_AGAIN_SECONDS[0]])
-        cursor.execute(OPEN, RING_AGAIN_SECONDS)
+        cursor.execute(CLOSE_EMPTY, [settings.RING_AGAIN_SECONDS[0]])
+        cursor.execute(OPEN, settings.RING_AGAIN_SECONDS)
         rows = cursor.fetchall()
     for tenant_id in sorted({row[1] for row in rows}):
         for job in jobs([(pk, size) for pk, owner, size in rows if owner == tenant_id]):
@@ -96,9 +93,7 @@ def ring_again() -> int:
 
 def _batch_sizes(campaign_ids: Iterable[int]) -> dict[int, int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, batch_size FROM campaigns_campaign WHERE id = ANY (%s)", [list(campaign_ids)]
-        )
+        cursor.execute("SELECT id, batch_size FROM campaigns_campaign WHERE id = ANY (%s)", [list(campaign_ids)])
         return dict(cursor.fetchall())
 
 

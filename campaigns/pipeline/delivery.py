@@ -11,21 +11,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
+from campaigns.ledger.outcome import Outcome, Result
 from campaigns.validation import TemplateTooCostly
 from mailboxes.transports.base import (
     Outgoing,
     PermanentSendError,
     SendError,
-    Transport,
     TransientSendError,
+    Transport,
     UncertainSendError,
 )
 from outreach.common import replies
 from outreach.common.errors import OutreachError
 
-Result = Literal["sent", "deferred", "failed", "uncertain", "returned"]
 SIGN_IN_PHASES = frozenset({"auth"})
 CONNECT_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls", "auth"})
 UNCERTAIN_IN_A_ROW = 3  # silences after the dot before a mailbox rests
@@ -41,25 +41,6 @@ class Letter:
     due: float
     expires: float
     render: Callable[[], tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one try ended; `returned` means the failure was ours and the row waits for a new slot."""
-
-    id: int
-    mailbox_id: int
-    result: Result
-    reason: str = ""
-    phase: str = ""
-    code: int | None = None
-    enhanced: str = ""
-    text: str = ""
-    provider_id: str = ""
-    content_hash: bytes | None = None
-    retry_after_seconds: int = 0
-    suppress: bool = False
-    duration_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +137,15 @@ def _wait(until: float, halts: Halts, lane: Lane) -> bool:
     return not halts.draining.is_set() and lane.account_id not in halts.accounts
 
 
-def _send(
-    letter: Letter, lane: Lane, transport: Transport, ledger: Ledger
-) -> tuple[Outcome | None, Stop | None]:
+def _send(letter: Letter, lane: Lane, transport: Transport, ledger: Ledger) -> tuple[Outcome | None, Stop | None]:
     started = time.monotonic()
     content_hash: bytes | None = None
 
-    def outcome(result: Result, **values: object) -> Outcome:
+    def outcome(result: Result, **values: Any) -> Outcome:
         milliseconds = round((time.monotonic() - started) * 1000)
         return Outcome(
             letter.id, lane.mailbox_id, result, content_hash=content_hash, duration_ms=milliseconds, **values
-        )  # type: ignore[arg-type]
+        )
 
     try:
         content, content_hash = letter.render()
@@ -191,7 +170,7 @@ def _send(
     return outcome("sent", text=receipt.text, provider_id=receipt.provider_id), None
 
 
-def _said(error: SendError) -> dict[str, object]:
+def _said(error: SendError) -> dict[str, Any]:
     return {"phase": error.phase, "code": error.code, "enhanced": error.enhanced or "", "text": error.text}
 
 

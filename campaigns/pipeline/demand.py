@@ -37,8 +37,9 @@ CREATE TEMP TABLE IF NOT EXISTS plan_step (
 EMPTY = "TRUNCATE plan_demand, plan_pair, plan_step"
 
 OPEN = """
-    unnest(%(campaigns)s::bigint[], %(zones)s::text[], %(pools)s::bigint[], %(closes)s::timestamptz[], %(limits)s::int[])
-    WITH ORDINALITY AS w (campaign_id, zone, pool_id, closes_at, most, pair)"""
+    unnest(
+        %(campaigns)s::bigint[], %(zones)s::text[], %(pools)s::bigint[], %(closes)s::timestamptz[], %(limits)s::int[]
+    ) WITH ORDINALITY AS w (campaign_id, zone, pool_id, closes_at, most, pair)"""
 
 RETRIES = f"""
 INSERT INTO plan_demand
@@ -85,7 +86,8 @@ FROM (
     JOIN campaigns_contact ct ON ct.id = d.contact_id
     CROSS JOIN LATERAL unnest(ct.domain_hashes) AS h (hash)
     JOIN campaigns_suppression s ON s.hash = h.hash AND s.kind <> 'address' AND s.lifted_at IS NULL
-        AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s) AND (s.campaign_id IS NULL OR s.campaign_id = d.campaign_id)
+        AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s)
+        AND (s.campaign_id IS NULL OR s.campaign_id = d.campaign_id)
     WHERE d.kind > 0
 ) AS hit WHERE p.enrolment_id = hit.enrolment_id AND p.kind > 0"""
 
@@ -215,9 +217,7 @@ def _count_by_pair(cursor: Any) -> dict[int, int]:
     return dict(cursor.fetchall())
 
 
-def _widen(
-    pairs: Sequence[Pair], need: Mapping[int, int], read: Mapping[int, int], kept: Mapping[int, int]
-) -> bool:
+def _widen(pairs: Sequence[Pair], need: Mapping[int, int], read: Mapping[int, int], kept: Mapping[int, int]) -> bool:
     """Double the limits of pairs that had as many people as asked for, in pools that still need more."""
     by_pool: Counter[int] = Counter()
     for number, pair in enumerate(pairs, start=1):
@@ -225,11 +225,7 @@ def _widen(
     again = False
     for number, pair in enumerate(pairs, start=1):
         there_may_be_more = pair.most > 0 and read.get(number, 0) >= pair.most
-        if (
-            there_may_be_more
-            and by_pool[pair.pool_id] < need.get(pair.pool_id, 0)
-            and kept.get(number, 0) < pair.left
-        ):
+        if there_may_be_more and by_pool[pair.pool_id] < need.get(pair.pool_id, 0) and kept.get(number, 0) < pair.left:
             pair.most *= 2
             again = True
     return again

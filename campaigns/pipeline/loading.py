@@ -86,9 +86,7 @@ def _lane(
         gap_seconds=gap,
         free=clock if dot_age is None else clock + gap - dot_age,
         failures=failures,
-        connect=functools.partial(
-            _transport, tenant.pk, host, port, security, username, bytes(sealed), seal_ref
-        ),
+        connect=functools.partial(_transport, tenant.pk, host, port, security, username, bytes(sealed), seal_ref),
     )
 
 
@@ -129,9 +127,7 @@ def _timeouts() -> Timeouts:
 class Rendering:
     """Makes the function that renders one message; runs in sender threads, on plain values."""
 
-    def __init__(
-        self, tenant: Tenant, steps: dict[int, renderer.StepContent], now: datetime, clock: float
-    ) -> None:
+    def __init__(self, tenant: Tenant, steps: dict[int, renderer.StepContent], now: datetime, clock: float) -> None:
         self.tenant_id, self.slug, self.address = tenant.pk, tenant.slug, tenant.postal_address
         self.steps, self.now, self.clock = steps, now, clock
         self.public_url = settings.PUBLIC_URL

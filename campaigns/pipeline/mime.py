@@ -12,9 +12,8 @@ import re
 
 MAX_LINE = 998
 FOLD_AT = 76
-WORD_BYTES = (
-    42  # in base64 and with =?utf-8?b??= around it 68 characters: one per line beside any header name here
-)
+WORD_BYTES = 42  # in base64 and with =?utf-8?b??= around it 68 characters: one per line beside any header name here
+Body = tuple[str, bytes]  # Content-Transfer-Encoding and the bytes under it
 PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 
 
@@ -61,8 +60,7 @@ def encoded_words(text: str) -> str:
         size += width
     words.append("".join(chunk))
     return "\r\n ".join(
-        f"=?utf-8?b?{binascii.b2a_base64(word.encode('utf-8'), newline=False).decode('ascii')}?="
-        for word in words
+        f"=?utf-8?b?{binascii.b2a_base64(word.encode('utf-8'), newline=False).decode('ascii')}?=" for word in words
     )
 
 
@@ -78,19 +76,54 @@ def mailbox(display_name: str, address: str) -> str:
     return f'"{quoted}" <{address}>'
 
 
-def body(text: str, longest: int = MAX_LINE + 1) -> tuple[str, bytes]:
-    """Return (Content-Transfer-Encoding, encoded bytes) of a text with CRLF line ends, the last line's
-    included.
+def body(text: str, longest: int = MAX_LINE + 1) -> Body:
+    """Return the encoded form of a text with CRLF line ends, the last line's included.
 
     longest: a bound of the line length that the caller knows; above MAX_LINE the lines are measured.
     """
-    if text.isascii():
-        if longest <= MAX_LINE or max(map(len, text.split("\r\n"))) <= MAX_LINE:
-            return "7bit", text.encode("ascii")
-        return "quoted-printable", binascii.b2a_qp(text.encode("ascii"), istext=True)
-    data = text.encode("utf-8", "replace")
-    if (len(data) - len(text)) * 12 > len(data):  # so many multi-byte characters that base64 is shorter
-        packed = binascii.b2a_base64(data, newline=False)
-        lines = [packed[start : start + FOLD_AT] for start in range(0, len(packed), FOLD_AT)]
-        return "base64", b"\r\n".join(lines) + b"\r\n"
-    return "quoted-printable", binascii.b2a_qp(data, istext=True)
+    if text.isascii() and (longest <= MAX_LINE or max(map(len, text.split("\r\n"))) <= MAX_LINE):
+        return "7bit", text.encode("ascii")
+    if not is_dense(text):
+        return "quoted-printable", quoted(text)
+    packed = binascii.b2a_base64(text.encode("utf-8", "replace"), newline=False)
+    lines = [packed[start : start + FOLD_AT] for start in range(0, len(packed), FOLD_AT)]
+    return "base64", b"\r\n".join(lines) + b"\r\n"
+
+
+def is_dense(text: str) -> bool:
+    """True if so much of the text is not ASCII that base64 is shorter than quoted-printable."""
+    size = len(text.encode("utf-8", "replace"))
+    return (size - len(text)) * 12 > size
+
+
+def quoted(text: str) -> bytes:
+    """Return a piece of a text in quoted-printable; one that ends within a line ends with a soft line break.
+
+    So pieces that were encoded apart join to one text, with no line over 76 characters (RFC 2045, 6.7).
+    """
+    if not text:
+        return b""
+    data = binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True)
+    if b"\r" not in data:
+        data = data.replace(b"\n", b"\r\n")  # without a CRLF in the text the soft breaks are bare
+    return data if text.endswith("\r\n") else data + b"=\r\n"
+
+
+def single(head: str, text: Body) -> bytes:
+    """Return a message of one text part. head: all other headers, ASCII; text: as `body` returns it."""
+    return f"{head}{part_headers('plain', text[0])}".encode("ascii") + text[1]
+
+
+def alternative(head: str, text: Body, html: Body, boundary: str) -> bytes:
+    """Return a message of two parts. boundary: one that nobody can guess, so that it stands in no body."""
+    start = (
+        f'{head}Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
+        f"--{boundary}\r\n{part_headers('plain', text[0])}"
+    )
+    between = f"--{boundary}\r\n{part_headers('html', html[0])}"
+    end = f"--{boundary}--\r\n"
+    return b"".join((start.encode("ascii"), text[1], between.encode("ascii"), html[1], end.encode("ascii")))
+
+
+def part_headers(subtype: str, encoding: str) -> str:
+    return f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"

@@ -1,7 +1,8 @@
-"""The parts of a message: templates that are filled in with one person's values, and the footer the law wants.
+"""The parts of a message: templates that are filled in with one person's values, and the footer the law
+wants.
 
-A part of text and `{{ field }}` or `{{ field | default: "x" }}` is filled in directly; one with tags or other filters goes
-through Liquid. Both give the same text.
+A part of text and `{{ field }}` or `{{ field | default: "x" }}` is filled in directly; one with tags or
+other filters goes through Liquid. Both give the same text.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ BLANKS = re.compile(" {2,}")
 class DirectPart:
     """A part of text and slots: filling it in is one join."""
 
-    __slots__ = ("_html", "_longest", "_pieces", "_slots")
+    __slots__ = ("_ascii", "_dense", "_html", "_longest", "_pieces", "_quoted", "_slots")
 
     def __init__(self, pieces: Sequence[str | Slot], *, html: bool = False, line_end: str = "\r\n") -> None:
         self._html = html
@@ -34,36 +35,49 @@ class DirectPart:
             for place, piece in enumerate(pieces)
             if isinstance(piece, Slot)
         ]
-        self._longest = max(map(len, "".join(self._pieces).split("\r\n")))
+        constant = "".join(self._pieces)
+        self._longest = max(map(len, constant.split("\r\n")))
+        self._ascii = constant.isascii()
+        self._dense = mime.is_dense(constant)
+        self._quoted = [mime.quoted(piece) for piece in self._pieces]
 
     def line(self, values: Mapping[str, str]) -> str:
-        """Return the subject. Raises HeaderInjection that names the field whose value can't stand in a header."""
+        """Return the subject. Raises HeaderInjection that names the field which can't stand in a header."""
         pieces = self._pieces.copy()
         for place, name, default in self._slots:
             value = values.get(name)
             pieces[place] = checked(value, name) if value else default
         return one_line("".join(pieces))
 
-    def crlf(self, values: Mapping[str, str]) -> tuple[str, int]:
-        """Return the body with CRLF line ends, and a bound of the length of its longest line."""
+    def body(self, values: Mapping[str, str]) -> mime.Body:
+        """Return the encoded part; text that never changes was encoded before, unless base64 joins it all."""
         pieces = self._pieces.copy()
-        longest = self._longest
+        longest, is_ascii, html = self._longest, self._ascii, self._html
         for place, name, default in self._slots:
             value = values.get(name)
             if not value:
                 value = default
-            else:
-                if self._html:
+            elif not value.isalnum():
+                if html:
                     value = escape(value)
                 if "\n" in value:
                     value = value.replace("\n", "\r\n")
             longest += len(value)
+            is_ascii = is_ascii and value.isascii()
             pieces[place] = value
-        return ended("".join(pieces)), longest
+        if (is_ascii and longest <= mime.MAX_LINE) or self._dense:
+            return mime.body(ended("".join(pieces)), longest)
+        quoted = self._quoted.copy()
+        for place, _, _ in self._slots:
+            quoted[place] = mime.quoted(pieces[place])
+        last = next((piece for piece in reversed(pieces) if piece), "")
+        if not last.endswith("\r\n"):
+            quoted.append(b"\r\n")
+        return "quoted-printable", b"".join(quoted)
 
 
 class LiquidPart:
-    """A part with tags or filters: Liquid renders it, and what the law wants is appended where it is missing."""
+    """A part with tags or filters: Liquid renders it; what the law wants is appended where it is missing."""
 
     __slots__ = ("_compiled", "_footer")
 
@@ -79,20 +93,16 @@ class LiquidPart:
         subject = self._compiled.render(values).replace("\t", " ")
         return one_line(addresses.header_text(subject, "The subject"))
 
-    def crlf(self, values: Mapping[str, str]) -> tuple[str, int]:
-        """As DirectPart.crlf; the bound says nothing, so that the lines are measured."""
+    def body(self, values: Mapping[str, str]) -> mime.Body:
+        """As DirectPart.body."""
         text = self._compiled.render(values)
         if self._footer:
             url = values["unsubscribe_url"]
             added = self._footer.missing_from(text, url)
             if added:
                 at = self._footer.place_in(text)
-                text = (
-                    text[:at]
-                    + "".join(url if isinstance(piece, Slot) else piece for piece in added)
-                    + text[at:]
-                )
-        return ended(text.replace("\n", "\r\n")), mime.MAX_LINE + 1
+                text = text[:at] + "".join(url if isinstance(piece, Slot) else piece for piece in added) + text[at:]
+        return mime.body(ended(text.replace("\n", "\r\n")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +147,7 @@ class Footer:
     def into(self, compiled: CompiledPart, source: str) -> list[str | Slot]:
         """Return the pieces of a direct part with what it does not show added."""
         pieces = compiled.pieces or ()
-        shown = (
-            compile_part(compiled.part, without_comments(source)).variables
-            if self.html
-            else compiled.variables
-        )
+        shown = compile_part(compiled.part, without_comments(source)).variables if self.html else compiled.variables
         added = self.pieces(link="unsubscribe_url" not in shown, address="postal_address" not in shown)
         text = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
         slots = [piece for piece in pieces if isinstance(piece, Slot)]
@@ -156,7 +162,7 @@ class Footer:
 
 
 def clean(value: str) -> str:
-    """Return a value for bodies: line ends as \\n, without the other control characters and lone surrogates."""
+    """Return a value for bodies: line ends as \\n, no other control characters, no lone surrogates."""
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     return CONTROLS.sub("", value)
 

@@ -159,7 +159,8 @@ SET cap = greatest(excluded.cap, mailboxes_allowance.reserved),
 
 ROTATE = """
 INSERT INTO mailboxes_rotation (tenant_id, mailbox_id, virtual_time, next_free_at, planned_in)
-SELECT %(tenant)s, box.*, %(now)s FROM unnest(%(boxes)s::bigint[], %(virtual)s::float8[], %(free)s::timestamptz[]) AS box
+SELECT %(tenant)s, box.*, %(now)s
+FROM unnest(%(boxes)s::bigint[], %(virtual)s::float8[], %(free)s::timestamptz[]) AS box
 ON CONFLICT (mailbox_id) DO UPDATE
 SET virtual_time = excluded.virtual_time, next_free_at = excluded.next_free_at, planned_in = excluded.planned_in"""
 
@@ -345,9 +346,7 @@ def _deal(
     cursor.execute("SELECT pool_id, count(*) FROM plan_turn GROUP BY pool_id")
     counts: dict[int, int] = {}
     for pool_id, wanted in cursor.fetchall():
-        counts |= slots.share(
-            [place.seat for place in places.values() if place.seat.pool_id == pool_id], wanted
-        )
+        counts |= slots.share([place.seat for place in places.values() if place.seat.pool_id == pool_id], wanted)
     boxes = [places[pk].seat for pk in counts]
     cursor.execute(
         SLOTS,
@@ -392,17 +391,13 @@ def _reserve(
     caps = [("tenant_day", tenant.pk, UNLIMITED if tenant.daily_cap is None else tenant.daily_cap)]
     caps += [("campaign_day", campaign.id, campaign.cap) for campaign in campaigns]
     caps += [("mailbox_day", pk, place.cap) for pk, place in places.items()]
-    hourly = {
-        place.seat.domain_id: place.hourly_cap for place in places.values() if place.hourly_cap is not None
-    }
+    hourly = {place.seat.domain_id: place.hourly_cap for place in places.values() if place.hourly_cap is not None}
     caps += [("domain_hour", pk, cap) for pk, cap in hourly.items()]
     scopes, keys, amounts = zip(*caps, strict=True)
     cursor.execute(RESERVE, {**values, "scopes": list(scopes), "keys": list(keys), "caps": list(amounts)})
 
 
-def _rotate(
-    cursor: Any, tenant: Tenant, places: Mapping[int, Place], counts: Mapping[int, int], now: datetime
-) -> None:
+def _rotate(cursor: Any, tenant: Tenant, places: Mapping[int, Place], counts: Mapping[int, int], now: datetime) -> None:
     """Move on each mailbox's virtual time and its next free slot."""
     served = {pk: place.seat.taken + counts.get(pk, 0) for pk, place in places.items()}
     cursor.execute(
@@ -411,9 +406,7 @@ def _rotate(
             "tenant": tenant.pk,
             "now": now,
             "boxes": list(places),
-            "virtual": [
-                place.seat.virtual_time + served[pk] / place.seat.weight for pk, place in places.items()
-            ],
+            "virtual": [place.seat.virtual_time + served[pk] / place.seat.weight for pk, place in places.items()],
             "free": [
                 place.seat.first_at + place.seat.gap * served[pk] if served[pk] else place.next_free_at
                 for pk, place in places.items()

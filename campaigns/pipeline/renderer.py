@@ -94,9 +94,7 @@ class Skeleton:
         self._sender = {"sender_name": name, "sender_email": address}
 
     @classmethod
-    def build(
-        cls, step: StepContent, sender: SenderContent, campaign: CampaignContent, public_url: str
-    ) -> Skeleton:
+    def build(cls, step: StepContent, sender: SenderContent, campaign: CampaignContent, public_url: str) -> Skeleton:
         """Return the skeleton; the step's own is made once and shared by all mailboxes. Raises BadInput."""
         return cls(step_skeleton(step, campaign, public_url), sender)
 
@@ -116,38 +114,22 @@ class Skeleton:
         runs into a limit.
         """
         body = self._body
-        if not (message_id + token + date).isascii() or not (message_id + token + date).isprintable():
+        ours = message_id + token + date
+        if not ours.isascii() or not ours.isprintable():
             raise BadInput("Message-ID, token and date are printable ASCII.")
         url = body.unsubscribe_base + token
         values = self._values(recipient.fields, url)
-        subject = body.subject.line(values)
-        text_encoding, text = mime.body(*body.text.crlf(values))
+        subject = mime.header_value(body.subject.line(values), len("Subject: "))
+        text = body.text.body(values)
         head = (
-            f"From: {self._from}\r\nTo: {recipient_header(recipient.email)}\r\n"
-            f"Subject: {mime.header_value(subject, 9)}\r\nDate: {date}\r\nMessage-ID: {bracketed(message_id)}\r\n"
-            f"{self._reply_to}{threaded(thread) if thread else ''}"
-            f"List-Unsubscribe: <{url}>\r\n{body.fixed_headers}"
+            f"From: {self._from}\r\nTo: {recipient_header(recipient.email)}\r\nSubject: {subject}\r\n"
+            f"Date: {date}\r\nMessage-ID: {bracketed(message_id)}\r\n{self._reply_to}"
+            f"{threaded(thread) if thread else ''}List-Unsubscribe: <{url}>\r\n{body.fixed_headers}"
         )
         if body.html is None:
-            head += f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {text_encoding}\r\n\r\n"
-            content = head.encode("ascii") + text
+            content = mime.single(head, text)
         else:
-            html_encoding, html = mime.body(*body.html.crlf(values))
-            boundary = f"=_{token[-22:]}".rstrip()
-            while boundary.encode("ascii") in text or boundary.encode("ascii") in html:
-                boundary += "x"
-            head += (
-                f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
-                f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {text_encoding}\r\n\r\n"
-            )
-            middle = (
-                f"--{boundary}\r\nContent-Type: text/html; charset=utf-8\r\n"
-                f"Content-Transfer-Encoding: {html_encoding}\r\n\r\n"
-            )
-            end = f"--{boundary}--\r\n"
-            content = b"".join(
-                (head.encode("ascii"), text, middle.encode("ascii"), html, end.encode("ascii"))
-            )
+            content = mime.alternative(head, text, body.html.body(values), f"=_{token[-22:].strip()}")
         return Rendered(content, hashlib.sha256(content).digest())
 
     def _values(self, fields: Mapping[str, str], url: str) -> dict[str, str]:
@@ -193,9 +175,7 @@ class StepSkeleton:
         self.text = self._part(compiled.text, step.text, campaign)
         self.html = self._part(compiled.html, step.html, campaign) if compiled.html else None
 
-    def _part(
-        self, compiled: CompiledPart, source: str, campaign: CampaignContent
-    ) -> DirectPart | LiquidPart:
+    def _part(self, compiled: CompiledPart, source: str, campaign: CampaignContent) -> DirectPart | LiquidPart:
         html = compiled.part == "html"
         footer = Footer(html, campaign.unsubscribe_label, self.postal_address)
         if compiled.pieces is None:
@@ -218,12 +198,8 @@ def fixed_headers(campaign: CampaignContent) -> str:
         raise BadInput("The sender of the Feedback-ID has 5 to 15 letters and digits, its kind is one word.")
     if not LABEL.match(campaign.tenant_slug):
         raise BadInput(f"The tenant's short name {campaign.tenant_slug!r} can't stand in a List-Id.")
-    list_id = (
-        f"c{campaign.campaign_id}.{campaign.tenant_slug}.{addresses.parse_domain(campaign.list_id_host)}"
-    )
-    feedback = (
-        f"c{campaign.campaign_id}:t{campaign.tenant_id}:{campaign.feedback_kind}:{campaign.feedback_sender}"
-    )
+    list_id = f"c{campaign.campaign_id}.{campaign.tenant_slug}.{addresses.parse_domain(campaign.list_id_host)}"
+    feedback = f"c{campaign.campaign_id}:t{campaign.tenant_id}:{campaign.feedback_kind}:{campaign.feedback_sender}"
     return (
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         f"List-Id: <{list_id}>\r\nFeedback-ID: {feedback}\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"

@@ -104,9 +104,7 @@ class Place:
     next_free_at: datetime | None
 
 
-def load(
-    cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime
-) -> dict[int, Place]:
+def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime) -> dict[int, Place]:
     """{mailbox id: place} for every mailbox of the campaigns' pools that has a slot before the limit.
 
     Slots of a domain with an hourly cap end with the hour, since the next hour has an

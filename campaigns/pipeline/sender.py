@@ -38,7 +38,7 @@ def policy() -> Policy:
     """The lengths of the settings, as the ledger wants them."""
     return Policy(
         lease_seconds=settings.LEASE_SECONDS,
-        dot_lease_seconds=settings.SMTP_DOT_SECONDS + 60,
+        dot_lease_seconds=settings.SMTP_DOT_SECONDS + settings.DOT_LEASE_MARGIN_SECONDS,
         retry_seconds=tuple(settings.RETRY_SCHEDULE),
         give_up_seconds=settings.GIVE_UP_SECONDS,
     )
@@ -60,9 +60,7 @@ def send_batches(batch_ids: Sequence[int]) -> str:
     token, ids = uuid4(), [pk for pk, _ in batches]
     now, clock = _database_now()
     day = windows.day_of(now, ZoneInfo(tenant.time_zone))
-    claimed = moves.claim(
-        ids, token, lease_seconds=settings.LEASE_SECONDS, day=day, hour=windows.hour_of(now)
-    )
+    claimed = moves.claim(ids, token, lease_seconds=settings.LEASE_SECONDS, day=day, hour=windows.hour_of(now))
     if not claimed:
         moves.release_mailboxes(token)
         moves.finish_batches(ids)
@@ -82,14 +80,10 @@ def _database_now() -> tuple[datetime, float]:
         return cursor.fetchone()[0].astimezone(UTC), time.monotonic()
 
 
-def _send(
-    tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime, clock: float
-) -> dict[str, int]:
+def _send(tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime, clock: float) -> dict[str, int]:
     halts = delivery.Halts(stopping, set())
     lanes = loading.lanes(tenant, claimed, now, clock)
-    writer = LedgerWriter(
-        token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0)
-    )
+    writer = LedgerWriter(token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0))
     writer.hold([message.id for message in claimed])
     writer.start()
     started = time.monotonic()
@@ -156,6 +150,6 @@ def _apply_stops(writer: LedgerWriter) -> None:
 
 def _pause_campaign(stop: delivery.Stop) -> None:
     """A template that runs into its limits is the campaign's fault, not the recipients'."""
-    campaign = Campaign.objects.filter(messages__pk=stop.letter_id).first()
+    campaign = Campaign.objects.filter(messages__pk=stop.letter_id or 0).first()
     if campaign is not None and campaign.status == Campaign.Status.RUNNING:
         campaigns.pause(campaign, actor=SYSTEM, reason=stop.text)

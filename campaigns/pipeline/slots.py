@@ -92,9 +92,7 @@ def share(seats: Iterable[Seat], wanted: int) -> dict[int, int]:
     for seat in seats:
         domains[seat.domain_id].append(seat)
     clipped = [seat for group in domains.values() for seat in _clip_domain(group)]
-    return {
-        seat.mailbox_id: seat.room - seat.taken for seat in _cut(clipped, wanted) if seat.room > seat.taken
-    }
+    return {seat.mailbox_id: seat.room - seat.taken for seat in _cut(clipped, wanted) if seat.room > seat.taken}
 
 
 def _clip_domain(group: list[Seat]) -> list[Seat]:

@@ -19,7 +19,8 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from campaigns.ledger import outcomes
-from campaigns.pipeline.delivery import Letter, Outcome, Stop
+from campaigns.ledger.outcome import Outcome
+from campaigns.pipeline.delivery import Letter, Stop
 
 log = structlog.get_logger(__name__)
 
@@ -194,9 +195,7 @@ class LedgerWriter(threading.Thread):
             for part in parts:
                 self._write(part)
             return
-        log.error(
-            "ledger.refused", error=str(error).strip()[:500], messages=[r.letter.id for r in group.requests]
-        )
+        log.error("ledger.refused", error=str(error).strip()[:500], messages=[r.letter.id for r in group.requests])
         self._answer(group, set())
 
     def _renew_when_due(self) -> None:

@@ -57,9 +57,7 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
         with transaction.atomic():
             campaign.save(force_insert=True)
     except IntegrityError as error:
-        raise BadInput(
-            f"name: there is already a campaign {campaign.name!r}; choose another name."
-        ) from error
+        raise BadInput(f"name: there is already a campaign {campaign.name!r}; choose another name.") from error
     for position, step in enumerate(plan.steps, start=1):
         if step.get("subject") and step.get("text_body"):
             _check_step(position, step["subject"], step["text_body"], step.get("html_body", ""))
@@ -71,9 +69,7 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
 def _named(model: Any, tenant: Tenant, name: str, place: str) -> Any:
     found = model.objects.filter(tenant=tenant, name=name, archived_at=None).first()
     if found is None:
-        known = ", ".join(
-            model.objects.filter(tenant=tenant, archived_at=None).values_list("name", flat=True)[:10]
-        )
+        known = ", ".join(model.objects.filter(tenant=tenant, archived_at=None).values_list("name", flat=True)[:10])
         raise BadInput(f"{place}: there is no {place} {name!r}; there is {known or 'none yet'}.", field=place)
     return found
 
@@ -91,9 +87,7 @@ def preflight(campaign: Campaign) -> list[str]:
     if campaign.tenant.status != Tenant.Status.ACTIVE:
         missing.append(f"The tenant is {campaign.tenant.status}; only an active one sends.")
     if not campaign.tenant.postal_address.strip():
-        missing.append(
-            "The tenant has no postal address, which every message must show; set it on the tenant."
-        )
+        missing.append("The tenant has no postal address, which every message must show; set it on the tenant.")
     if campaign.pool is None:
         missing.append("The campaign has no pool to send from.")
     elif not Mailbox.objects.filter(pool=campaign.pool, state__in=Mailbox.SENDABLE, hold="none").exists():
@@ -141,7 +135,7 @@ def start(campaign: Campaign, *, actor: Actor) -> Campaign:
     missing = preflight(campaign)
     if missing:
         raise NotReady(f"{campaign} can't start yet: {' '.join(missing)}", missing=missing)
-    campaign.started_at = Now()  # type: ignore[assignment]
+    campaign.started_at = Now()
     campaign.status_reason = ""
     last = ListEntry.objects.filter(contact_list=campaign.contact_list).order_by("-contact_id").first()
     campaign.enrolled_to, campaign.enrol_until = 0, last.contact_id if last else None
@@ -251,10 +245,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
     messages = dict(campaign.messages.values_list("status").annotate(n=Count("pk")).order_by())
     people = dict(campaign.enrolments.values_list("status").annotate(n=Count("pk")).order_by())
     stopped = dict(
-        campaign.enrolments.filter(status="stopped")
-        .values_list("stop_reason")
-        .annotate(n=Count("pk"))
-        .order_by()
+        campaign.enrolments.filter(status="stopped").values_list("stop_reason").annotate(n=Count("pk")).order_by()
     )
     return {
         "campaign": campaign.pk,

@@ -94,9 +94,7 @@ def _number(mapping: Mapping[str, Any], key: str, low: int, high: int) -> int:
 def _steps(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     single = {key: spec[key] for key in ("subject", "text", "html") if key in spec}
     if "steps" in spec and single:
-        raise BadInput(
-            "steps: write the subject and text either at the top or under steps, not both.", field="steps"
-        )
+        raise BadInput("steps: write the subject and text either at the top or under steps, not both.", field="steps")
     blocks = spec.get("steps", [single] if single else [])
     if not isinstance(blocks, list) or len(blocks) > MAX_STEPS:
         raise BadInput(f"steps: a list of at most {MAX_STEPS} blocks with subject and text.", field="steps")

@@ -83,9 +83,7 @@ def suppress(
     if tenant:
         audit.record(actor, "suppression.added", tenant, entries=len(rows), reason=reason)
     else:
-        log.info(
-            "suppression.added", actor_kind=actor.kind, scope="platform", entries=len(rows), reason=reason
-        )
+        log.info("suppression.added", actor_kind=actor.kind, scope="platform", entries=len(rows), reason=reason)
     return new
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from mailboxes.models import Mailbox, ProviderAccount
@@ -63,7 +64,7 @@ def _rest_after_failure(box: Mailbox, note: str) -> list[int]:
     return [box.pk]
 
 
-def _rest(boxes, note: str) -> list[int]:  # type: ignore[no-untyped-def]
+def _rest(boxes: QuerySet[Mailbox], note: str) -> list[int]:
     ids = list(boxes.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
     until = Now() + timedelta(seconds=settings.HOST_REST_SECONDS)
     Mailbox.objects.filter(pk__in=ids).update(blocked_until=until, state_reason=note)

@@ -127,10 +127,10 @@ class TenantAdmin(ReadOnly, ModelAdmin):
                 continue
             rest = request.GET.copy()
             value = rest.pop(lookup)[-1]
-            found.append({"name": self._link_name(lookup, value), "without": f"?{rest.urlencode()}"})
+            found.append({"name": self._link_name(request, lookup, value), "without": f"?{rest.urlencode()}"})
         return found
 
-    def _link_name(self, lookup: str, value: str) -> str:
+    def _link_name(self, request: Any, lookup: str, value: str) -> str:
         name = lookup.split("__")[0]
         try:
             field = self.model._meta.get_field(name)
@@ -139,7 +139,7 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         title = capfirst(getattr(field, "verbose_name", name))
         if field.is_relation and value.isdecimal():
             target = self.admin_site._registry.get(field.related_model)
-            row = target and target.get_queryset(self.request).filter(pk=value[:18]).first()
+            row = target and target.get_queryset(request).filter(pk=value[:18]).first()
             return f"{title}: {row or value}"
         return f"{title}: {value}"
 

@@ -16,9 +16,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 def seat(mailbox_id: int, weight: float = 1, virtual_time: float = 0, room: int = 1000, **changes) -> Seat:
     fields = {"pool_id": 1, "domain_id": mailbox_id, "first_at": NOW, "gap": timedelta(seconds=1), "taken": 0}
-    return Seat(
-        mailbox_id=mailbox_id, weight=weight, virtual_time=virtual_time, room=room, **fields | changes
-    )
+    return Seat(mailbox_id=mailbox_id, weight=weight, virtual_time=virtual_time, room=room, **fields | changes)
 
 
 def dealt(seats: list[Seat], wanted: int) -> dict[int, int]:
@@ -116,10 +114,7 @@ def test_a_new_day_starts_level():
 def test_room_ends_before_the_limit(first, gap_seconds, cap_left, expected):
     limit = NOW + timedelta(seconds=900)
 
-    assert (
-        slots.room(NOW + timedelta(seconds=first), limit, timedelta(seconds=gap_seconds), cap_left)
-        == expected
-    )
+    assert slots.room(NOW + timedelta(seconds=first), limit, timedelta(seconds=gap_seconds), cap_left) == expected
 
 
 def test_an_even_pace_makes_the_cap_last():

@@ -54,9 +54,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("--actor", metavar="EMAIL", help="act as this person instead of the system")
         if writes:
-            parser.add_argument(
-                "--dry-run", action="store_true", help="say what would happen and change nothing"
-            )
+            parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
@@ -81,9 +79,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=1) from error
         self._print(report, as_json=options["json"])
 
-    def _act(
-        self, act: str, campaign: Campaign, who: actors.Actor, options: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _act(self, act: str, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
         if act == "status":
             return campaigns.status(campaign)
         if act == "check":

@@ -1,0 +1,101 @@
+"""The ledger: every mail, and every try that did not end in a 250."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from campaigns import reports
+from campaigns.admin.searching import IndexedSearch, pk_of
+from campaigns.models import Attempt, Message
+from tenants.admin.base import TenantAdmin
+from tenants.admin.columns import COLOURS, labelled, row_link
+
+
+@admin.register(Message)
+class MessageAdmin(IndexedSearch, TenantAdmin):
+    area = "campaigns"
+    search_help_text = _("A whole e-mail address, a Message-ID, or a row number.")
+    list_display = (
+        "id",
+        "recipient",
+        "status_label",
+        "reason",
+        "campaign",
+        "from_mailbox",
+        "tries",
+        "due_at",
+        "sent_at",
+    )
+    list_filter = ("status", "tenant")
+    linked_by = (
+        "campaign__id__exact", "mailbox__id__exact", "contact__id__exact", "enrolment__id__exact", "batch__id__exact",
+        "step__id__exact", "status__in",
+    )  # fmt: skip
+    list_select_related = ("contact", "campaign", "mailbox")
+    sortable_by = ()
+    change_form_outer_after_template = "console/message_attempts.html"
+    fieldsets = (
+        (None, {"fields": ("recipient", "from_mailbox", "campaign", "step", "tenant", "enrolment")}),
+        (_("State"), {"fields": ("status", "reason", "outcome", "tries", "reply_text")}),
+        (_("Times"), {"fields": ("planned_at", "due_at", "not_after", "sent_at", "lease_until", "day_on", "hour_at")}),
+        (_("Identity"), {"fields": ("message_id", "wire_message_id", "content", "batch", "claim", "last_claim")}),
+    )
+
+    status_label = labelled("status", _("status"))
+
+    def get_search_results(self, request, queryset, search_term):
+        """A Message-ID looks like an address, so it is tried first."""
+        bare = search_term.replace("\x00", "").strip().strip("<>")
+        found = queryset.filter(message_id__in=[bare, f"<{bare}>"])
+        if "@" in bare and found.exists():
+            return found, False
+        return super().get_search_results(request, queryset, search_term)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        extra = dict(extra_context or {})
+        row = self.get_object(request, object_id) if pk_of(object_id) is not None else None
+        if row is not None:
+            extra["attempts"] = reports.attempts(row)
+        return super().change_view(request, object_id, form_url, extra)
+
+    @admin.display(description=_("recipient"))
+    def recipient(self, row):
+        return row_link("campaigns_contact", row.contact_id, row.contact.email)
+
+    @admin.display(description=_("mailbox"))
+    def from_mailbox(self, row):
+        return row_link("mailboxes_mailbox", row.mailbox_id, row.mailbox.address)
+
+    @admin.display(description=_("content hash"))
+    def content(self, row):
+        return bytes(row.content_hash).hex() if row.content_hash else ""
+
+
+@admin.register(Attempt)
+class AttemptAdmin(IndexedSearch, TenantAdmin):
+    area = "campaigns"
+    search_help_text = _("The number of a message.")
+    list_display = ("at", "message", "mailbox", "result_label", "phase", "code", "enhanced", "text", "duration_ms")
+    list_filter = ("result", "phase", "tenant")
+    linked_by = ("message_ref__exact", "mailbox_ref__exact")
+    sortable_by = ()
+    fields = ("at", "message", "mailbox", "tenant", "result", "phase", "code", "enhanced", "text", "duration_ms")
+
+    def get_search_results(self, request, queryset, search_term):
+        if not search_term.strip():
+            return queryset, False
+        return queryset.filter(message_ref=pk_of(search_term) or 0), False
+
+    @admin.display(description=_("message"))
+    def message(self, row):
+        return row_link("campaigns_message", row.message_ref, f"#{row.message_ref}")
+
+    @admin.display(description=_("mailbox"))
+    def mailbox(self, row):
+        return row_link("mailboxes_mailbox", row.mailbox_ref, f"#{row.mailbox_ref}")
+
+    @display(description=_("became"), label=COLOURS)
+    def result_label(self, row):
+        return (row.result, dict(Message.Status.choices).get(row.result, row.result))

@@ -1,0 +1,106 @@
+"""What must not be mailed."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+
+from campaigns.admin.searching import IndexedSearch
+from campaigns.models import Suppression
+from campaigns.services import suppression
+from tenants.admin.base import TenantAdmin
+from tenants.admin.columns import labelled, row_link
+from tenants.models import Tenant
+
+ENTRIES = 1000  # by hand; more come through import_suppressions
+
+
+class SuppressionForm(forms.Form):
+    """Entries, one a line, for one tenant or for all."""
+
+    tenant = forms.ModelChoiceField(
+        Tenant.objects.all(),
+        required=False,
+        empty_label=_("all tenants (platform scope)"),
+        widget=UnfoldAdminSelectWidget,
+        label=_("Tenant"),
+    )
+    entries = forms.CharField(
+        max_length=300_000,
+        widget=UnfoldAdminTextareaWidget,
+        label=_("Entries"),
+        help_text=_("One a line: an address, a domain (example.com), or a domain and all below it (*.example.com)."),
+    )
+    reason = forms.ChoiceField(
+        choices=[
+            (Suppression.Reason.MANUAL, Suppression.Reason.MANUAL.label),
+            (Suppression.Reason.OPT_OUT, Suppression.Reason.OPT_OUT.label),
+            (Suppression.Reason.COMPLAINT, Suppression.Reason.COMPLAINT.label),
+        ],
+        widget=UnfoldAdminSelectWidget,
+        label=_("Reason"),
+    )
+
+    def clean_entries(self) -> list[str]:
+        entries = [line.strip() for line in self.cleaned_data["entries"].splitlines() if line.strip()]
+        if len(entries) > ENTRIES:
+            raise forms.ValidationError(_("At most %d entries by hand; import longer lists.") % ENTRIES)
+        return entries
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(IndexedSearch, TenantAdmin):
+    area = "campaigns"
+    search_help_text = _("A whole e-mail address, a domain, or a row number.")
+    list_display = (
+        "what",
+        "kind",
+        "scope_label",
+        "tenant",
+        "campaign",
+        "reason_label",
+        "via",
+        "created_at",
+        "lifted_at",
+    )
+    list_filter = ("scope", "kind", "reason", "tenant")
+    linked_by = ("campaign__id__exact",)
+    list_select_related = ("tenant", "campaign")
+    sortable_by = ()
+    fields = ("what", "kind", "scope", "tenant", "campaign", "reason", "via", "message", "created_at", "lifted_at")
+    add_form, add_permission = SuppressionForm, "campaigns.suppress"
+
+    scope_label = labelled("scope", _("scope"))
+    reason_label = labelled("reason", _("reason"))
+    address_lookup = "hash"
+
+    def visible_to(self, request, queryset):
+        """Platform entries concern every tenant, so everybody sees them, masked as they are."""
+        ids = request.actor.tenant_ids
+        return queryset if ids is None else queryset.filter(tenant__in=ids) | queryset.filter(tenant=None)
+
+    def search_text(self, queryset, term):
+        return queryset.filter(domain=term.lower().removeprefix("*."))
+
+    @admin.display(description=_("entry"))
+    def what(self, row):
+        name = row.hint or row.domain
+        return f"*.{name}" if row.kind == Suppression.Kind.WILDCARD else name
+
+    @admin.display(description=_("message"))
+    def message(self, row):
+        return row_link("campaigns_message", row.message_ref, f"#{row.message_ref}")
+
+    def add_with(self, request, values):
+        entries = values.pop("entries")
+        new = suppression.suppress(
+            values["tenant"], entries, actor=request.actor, reason=values["reason"], via="console"
+        )
+        text = ngettext("%d entry is new.", "%d entries are new.", new) % new
+        self.message_user(request, text, messages.SUCCESS)
+        return HttpResponseRedirect(reverse(self._named("changelist")))

@@ -1,0 +1,143 @@
+"""Campaigns in numbers, each from one set-based query that an index carries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+
+from campaigns.models import Attempt, Batch, Campaign, Enrolment, Message, PlanRun
+
+# The parts of a progress bar, in its order: name and the message states it sums up.
+PARTS = {
+    "sent": ("sent",),
+    "uncertain": ("uncertain",),
+    "failed": ("failed",),
+    "suppressed": ("suppressed", "cancelled"),
+    "working": ("claimed", "committing"),
+    "deferred": ("deferred",),
+    "planned": ("planned",),
+}
+TOP_MAILBOXES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the people and messages of one campaign stand. `messages` is status: count."""
+
+    people: int = 0
+    waiting: int = 0
+    messages: dict[str, int] = field(default_factory=dict)
+
+    def part(self, name: str) -> int:
+        """How many messages are in the states of that part of the bar."""
+        return sum(self.messages.get(status, 0) for status in PARTS[name])
+
+    @property
+    def total(self) -> int:
+        """Messages made so far and people still waiting for their next one."""
+        return sum(self.messages.values()) + self.waiting
+
+    @property
+    def share_done(self) -> float:
+        """What part of it needs nothing more, from 0 to 1."""
+        done = sum(self.part(name) for name in ("sent", "uncertain", "failed", "suppressed"))
+        return done / self.total if self.total else 0.0
+
+
+def progress(campaign_ids: Collection[int]) -> dict[int, Progress]:
+    """Campaign id: its progress. Three queries however many campaigns."""
+    ids = list(campaign_ids)
+    messages: dict[int, dict[str, int]] = {pk: {} for pk in ids}
+    counted = Message.objects.filter(campaign__in=ids).order_by().values_list("campaign_id", "status")
+    for pk, status, n in counted.annotate(n=Count("pk")):
+        messages[pk][status] = n
+    of = Enrolment.objects.filter(campaign__in=ids).order_by().values_list("campaign_id")
+    people = dict(of.annotate(n=Count("pk")))
+    waiting = dict(of.filter(due_at__isnull=False).annotate(n=Count("pk")))
+    return {pk: Progress(people.get(pk, 0), waiting.get(pk, 0), messages[pk]) for pk in ids}
+
+
+SENT_SQL = """
+SELECT floor(extract(epoch FROM sent_at) / %(step)s)::bigint * %(step)s, count(*)
+FROM campaigns_message
+WHERE status = 'sent' AND sent_at >= %(since)s
+  AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s)
+  AND (%(tenants)s::bigint[] IS NULL OR tenant_id = ANY (%(tenants)s))
+GROUP BY 1 ORDER BY 1
+"""
+
+
+def sent_by_time(
+    since: datetime,
+    step_seconds: int,
+    *,
+    campaign_id: int | None = None,
+    tenant_ids: frozenset[int] | None = None,
+) -> dict[int, int]:
+    """Unix time of a step's start: mails that got their 250 in it. Steps without mail are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SENT_SQL,
+            {
+                "step": step_seconds,
+                "since": since,
+                "campaign": campaign_id,
+                "tenants": None if tenant_ids is None else list(tenant_ids),
+            },
+        )
+        return dict(cursor.fetchall())
+
+
+def sent_by_mailbox(campaign_id: int) -> list[tuple[int, str, int]]:
+    """(mailbox id, address, mails sent for the campaign), most first."""
+    rows = Message.objects.filter(campaign=campaign_id, status=Message.Status.SENT).order_by()
+    counted = rows.values_list("mailbox_id", "mailbox__address").annotate(n=Count("pk")).order_by("-n", "mailbox_id")
+    return list(counted[:TOP_MAILBOXES])
+
+
+def waits(campaign_id: int) -> list[tuple[str, int]]:
+    """(what the people of a campaign wait for, how many), most first; only those not with a message."""
+    rows = Enrolment.objects.filter(campaign=campaign_id, due_at__isnull=False).order_by()
+    return list(rows.values_list("waits_for").annotate(n=Count("pk")).order_by("-n"))
+
+
+def uncertain(tenant_ids: frozenset[int] | None, limit: int = 8) -> QuerySet[Message]:
+    """The newest messages of which nobody knows whether they went out, with what a list shows of them."""
+    campaigns = Campaign.objects.order_by().values_list("pk", flat=True)
+    if tenant_ids is not None:
+        campaigns = campaigns.filter(tenant__in=tenant_ids)
+    found = Message.objects.filter(status=Message.Status.UNCERTAIN, campaign__in=list(campaigns))
+    return found.select_related("contact", "campaign", "mailbox")[:limit]
+
+
+LAST_RUNS = """
+SELECT p.* FROM tenants_tenant t CROSS JOIN LATERAL (
+    SELECT * FROM campaigns_planrun WHERE tenant_id = t.id ORDER BY started_at DESC LIMIT 1
+) p
+WHERE t.status = 'active' AND (%(tenants)s::bigint[] IS NULL OR t.id = ANY (%(tenants)s))
+ORDER BY p.started_at DESC LIMIT %(limit)s
+"""
+
+
+def last_runs(tenant_ids: frozenset[int] | None, limit: int = 8) -> list[PlanRun]:
+    """The planner's last run for each active tenant, newest first."""
+    tenants = None if tenant_ids is None else list(tenant_ids)
+    return list(PlanRun.objects.raw(LAST_RUNS, {"tenants": tenants, "limit": limit}))
+
+
+def batches(tenant_ids: frozenset[int] | None, stuck_before: datetime) -> dict[str, int]:
+    """Open batches, and those made before that time: workers do not keep up, or are gone."""
+    rows = Batch.objects.filter(done_at=None)
+    if tenant_ids is not None:
+        rows = rows.filter(tenant__in=tenant_ids)
+    return rows.aggregate(open=Count("pk"), stuck=Count("pk", filter=Q(created_at__lt=stuck_before)))
+
+
+def attempts(message: Message, limit: int = 50) -> list[Any]:
+    """The tries of one message that did not end in a 250, newest first."""
+    return list(Attempt.objects.filter(message_ref=message.pk, tenant=message.tenant_id)[:limit])
