@@ -92,6 +92,7 @@ lock:
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) --group pyproject.toml:test -c requirements.txt -o tests/requirements.txt
 
+# Keeps STATE_DIR: it holds keys and data.
 clean:
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m outreach.embedded stop || true; fi
 	@rm -rf .venv .run-test .pytest_cache .mypy_cache .ruff_cache .import_linter_cache staticfiles

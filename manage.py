@@ -28,10 +28,13 @@ def main(arguments: list[str]) -> None:
     from django.core.management import execute_from_command_line
 
     from outreach import embedded, firststart
+    from outreach.demo import conditions
 
     if command in {"up", "demo"}:
         port = re.search(r"--port[= ](\d+)", " ".join(arguments))
         firststart.write(embedded.state_dir(), int(port[1]) if port else 8000)
+    if command == "demo":
+        conditions.apply(arguments)
     try:
         if command.startswith("-") or command in ON_THEIR_OWN or "--help" in arguments:
             execute_from_command_line(arguments)

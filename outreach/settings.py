@@ -25,9 +25,7 @@ def required(name: str, remedy: str, development: str) -> str:
     value = env.str(name, default="")
     if value or DEBUG:
         return value or development
-    raise ImproperlyConfigured(
-        f"{name} is not set, and production needs it. {remedy} See the settings in README.md."
-    )
+    raise ImproperlyConfigured(f"{name} is not set, and production needs it. {remedy} See the settings in README.md.")
 
 
 def development_key(name: str) -> str:
@@ -49,9 +47,7 @@ PUBLIC_URL = required(
     "Set it to the address that recipients' unsubscribe links use, as in https://console.example.com.",
     "http://localhost:8000",
 ).rstrip("/")
-INSECURE_HTTP = env.bool(
-    "INSECURE_HTTP", default=DEBUG
-)  # plain http, for a console that listens on loopback only
+INSECURE_HTTP = env.bool("INSECURE_HTTP", default=DEBUG)  # plain http, for a console that listens on loopback only
 EHLO_NAME = env.str("EHLO_NAME", default=urlsplit(PUBLIC_URL).hostname or "localhost")
 
 # --- Keys: CREDENTIAL_KEYS and TOKEN_KEYS rotate (newest first, all of them open); HASH_KEY never changes ---
@@ -109,22 +105,19 @@ SMTP_COMMAND_SECONDS = env.int("SMTP_COMMAND_SECONDS", default=300)  # RFC 5321,
 SMTP_DATA_SECONDS = env.int("SMTP_DATA_SECONDS", default=120)
 SMTP_BLOCK_SECONDS = env.int("SMTP_BLOCK_SECONDS", default=180)
 SMTP_DOT_SECONDS = env.int("SMTP_DOT_SECONDS", default=600)
+DOT_LEASE_MARGIN_SECONDS = env.int("DOT_LEASE_MARGIN_SECONDS", default=60)  # after that mail is uncertain
+DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)  # how long a worker that was told to stop waits for answers
 SMTP_ALLOW_LOOPBACK = env.bool("SMTP_ALLOW_LOOPBACK", default=DEBUG)  # loopback hosts, and no TLS to them
-SMTP_PORTS = env.list(
-    "SMTP_PORTS", cast=int, default=[25, 465, 587, 2525]
-)  # on loopback any, where that is allowed
+SMTP_PORTS = env.list("SMTP_PORTS", cast=int, default=[25, 465, 587, 2525])  # on loopback any, where that is allowed
 RETRY_SCHEDULE = env.list("RETRY_SCHEDULE", cast=int, default=[300, 1800, 7200, 21600, 43200])
 GIVE_UP_SECONDS = env.int("GIVE_UP_SECONDS", default=4 * 86400)
-CIRCUIT_FIRST_SECONDS = env.int(
-    "CIRCUIT_FIRST_SECONDS", default=30
-)  # rest of a mailbox after a broken connection,
-CIRCUIT_LONGEST_SECONDS = env.int(
-    "CIRCUIT_LONGEST_SECONDS", default=3600
-)  # doubled with each one in a row up to this
+CIRCUIT_FIRST_SECONDS = env.int("CIRCUIT_FIRST_SECONDS", default=30)  # rest of a mailbox after a broken connection,
+CIRCUIT_LONGEST_SECONDS = env.int("CIRCUIT_LONGEST_SECONDS", default=3600)  # doubled with each one in a row up to this
 HOST_REST_SECONDS = env.int("HOST_REST_SECONDS", default=3600)  # rest of a mailbox that its host refused
 PLAN_HORIZON_SECONDS = env.int("PLAN_HORIZON_SECONDS", default=900)
 PLAN_EVERY_SECONDS = env.float("PLAN_EVERY_SECONDS", default=60)
 BATCH_EVERY_SECONDS = env.float("BATCH_EVERY_SECONDS", default=1)
+RING_AGAIN_SECONDS = env.list("RING_AGAIN_SECONDS", cast=int, default=[30, 60])  # the first hint lost, then each other
 SWEEP_EVERY_SECONDS = env.float("SWEEP_EVERY_SECONDS", default=5)
 
 # --- Django --------------------------------------------------------------------------------------------
@@ -217,10 +210,9 @@ AXES_VERBOSE = False
 # --- Transport security. INSECURE_HTTP is for a console on loopback, where no certificate can be had: secure
 # --- cookies or a redirect to https would lock everybody out there, so exactly those checks are silenced.
 
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
+SECURE_REDIRECT_EXEMPT = ["^alive$"]  # load balancers ask in plain http
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 86400
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP

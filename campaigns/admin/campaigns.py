@@ -71,15 +71,14 @@ class CampaignAdmin(TenantAdmin):
 
     def get_changelist_instance(self, request):
         changelist = super().get_changelist_instance(request)
-        ids = [row.pk for row in changelist.result_list]
-        found = kept(("progress", *ids), lambda: reports.progress(ids))
+        found = reports.progress(changelist.result_list)
         for row in changelist.result_list:
             row.progress = found[row.pk]
         return changelist
 
     def _of(self, row: Campaign) -> reports.Progress:
         if not hasattr(row, "progress"):
-            row.progress = kept(("progress", row.pk), lambda: reports.progress([row.pk]))[row.pk]  # type: ignore[attr-defined]
+            row.progress = reports.progress([row])[row.pk]  # type: ignore[attr-defined]
         return row.progress  # type: ignore[attr-defined]
 
     @admin.display(description=_("progress"))

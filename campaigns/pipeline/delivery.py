@@ -28,7 +28,7 @@ from outreach.common.errors import OutreachError
 
 SIGN_IN_PHASES = frozenset({"auth"})
 CONNECT_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls", "auth"})
-UNCERTAIN_IN_A_ROW = 3  # silences after the dot before a mailbox rests
+SILENCES_IN_A_ROW = 3  # answers to the dot that did not come, before a mailbox rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,17 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Something that must not send on: `level` as in replies.Verdict, or `connection` for one that broke."""
+    """Something that must not send on: `level` as in replies.Verdict, or `connection` for one that broke.
+
+    `silence` stops nothing yet: `times` answers to the dot did not come, and the next job counts on from there.
+    """
 
     mailbox_id: int
     level: str
     reason: str
     text: str = ""
     letter_id: int | None = None
+    times: int = 1
 
 
 class Ledger(Protocol):
@@ -99,7 +103,7 @@ class Halts:
 def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
     """Send the lane's letters; whatever is not tried is released. Never raises about one letter."""
     transport = lane.connect()
-    free, uncertain, failing = lane.free, 0, lane.failures > 0
+    free, failing, silences = lane.free, lane.failures > 0, 0
     rest = iter(lane.letters)
     try:
         for letter in rest:
@@ -111,18 +115,20 @@ def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
                 continue
             if outcome.phase == "dot" or outcome.result == "sent":
                 free = time.monotonic() + lane.gap_seconds
-            uncertain = uncertain + 1 if outcome.result == "uncertain" else 0
-            if failing and outcome.phase not in CONNECT_PHASES:
+            silences = silences + 1 if outcome.result == "uncertain" else 0
+            if failing and outcome.phase not in CONNECT_PHASES and not silences:
                 ledger.cleared(lane.mailbox_id)
                 failing = False
-            if stop is None and uncertain >= UNCERTAIN_IN_A_ROW:
-                stop = Stop(lane.mailbox_id, "connection", "silent_after_dot", outcome.text)
+            if stop is None and silences + lane.failures * failing >= SILENCES_IN_A_ROW:
+                stop, silences = Stop(lane.mailbox_id, "connection", "silent_after_dot", outcome.text), 0
             ledger.settle(outcome)
             if stop is not None:
                 if stop.level in ("account", "organisation", "domain"):
                     halts.accounts.add(lane.account_id)
                 ledger.stop(stop)
                 break
+        if silences:  # a mailbox with a long gap has one mail a job
+            ledger.stop(Stop(lane.mailbox_id, "silence", "silent_after_dot", times=silences))
     finally:
         for letter in rest:
             ledger.release(letter)

@@ -106,7 +106,12 @@ def quoted(text: str) -> bytes:
     data = binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True)
     if b"\r" not in data:
         data = data.replace(b"\n", b"\r\n")  # without a CRLF in the text the soft breaks are bare
-    return data if text.endswith("\r\n") else data + b"=\r\n"
+    if text.endswith("\r\n"):
+        return data
+    if len(data) - data.rfind(b"\n") > FOLD_AT:  # the last line is full: its last character goes down
+        cut = -3 if data[-3:-2] == b"=" else -1
+        data = data[:cut] + b"=\r\n" + data[cut:]
+    return data + b"=\r\n"
 
 
 def single(head: str, text: Body) -> bytes:

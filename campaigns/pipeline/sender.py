@@ -6,6 +6,7 @@ writer is the only other thread with a connection; sender threads have neither.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -86,11 +87,11 @@ def _send(tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime
     writer = LedgerWriter(token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0))
     writer.hold([message.id for message in claimed])
     writer.start()
-    started = time.monotonic()
+    started, complete = time.monotonic(), True
     try:
-        _run_lanes(lanes, writer, halts)
+        complete = _run_lanes(lanes, writer, halts)
     finally:
-        if not writer.finish(WRITER_PATIENCE_SECONDS):
+        if not writer.finish(WRITER_PATIENCE_SECONDS, abandon=not complete):
             log.error("ledger.abandoned", token=str(token), waited_seconds=WRITER_PATIENCE_SECONDS)
         _apply_stops(writer)
     log.info(
@@ -105,8 +106,11 @@ def _send(tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime
     return writer.counts
 
 
-def _run_lanes(lanes: Iterable[delivery.Lane], writer: LedgerWriter, halts: delivery.Halts) -> None:
-    """Let at most SEND_CONNECTIONS threads work off the lanes; apply stops while they run."""
+def _run_lanes(lanes: Iterable[delivery.Lane], writer: LedgerWriter, halts: delivery.Halts) -> bool:
+    """Let at most SEND_CONNECTIONS threads work off the lanes; apply stops while they run.
+
+    False when the process is to stop and some still waited for an answer after DRAIN_SECONDS.
+    """
     waiting: SimpleQueue[delivery.Lane] = SimpleQueue()
     lanes = list(lanes)
     for lane in lanes:
@@ -117,10 +121,17 @@ def _run_lanes(lanes: Iterable[delivery.Lane], writer: LedgerWriter, halts: deli
     ]
     for thread in threads:
         thread.start()
+    drained_by = math.inf
     for thread in threads:
         while thread.is_alive():
             thread.join(0.5)
             _apply_stops(writer)
+            if stopping.is_set():
+                drained_by = min(drained_by, time.monotonic() + settings.DRAIN_SECONDS)
+            if time.monotonic() > drained_by:
+                log.warning("job.answers_missing", connections=sum(each.is_alive() for each in threads))
+                return False
+    return True
 
 
 def _work(waiting: SimpleQueue[delivery.Lane], writer: LedgerWriter, halts: delivery.Halts) -> None:
@@ -145,7 +156,9 @@ def _apply_stops(writer: LedgerWriter) -> None:
         if stop.level == "campaign":
             _pause_campaign(stop)
             continue
-        stops.stop(stop.mailbox_id, stop.level, actor=SYSTEM, reason=stop.reason, text=stop.text)
+        stops.stop(
+            stop.mailbox_id, stop.level, actor=SYSTEM, reason=stop.reason, text=stop.text, times=stop.times
+        )
 
 
 def _pause_campaign(stop: delivery.Stop) -> None:

@@ -37,7 +37,7 @@ class Request:
     gap: bool
     answered: threading.Event = field(default_factory=threading.Event)
     granted: bool = False
-    given_up: bool = False
+    given_up: bool = False  # its thread went away without passing the dot
 
 
 @dataclass(slots=True)
@@ -48,9 +48,10 @@ class Group:
     settled: list[Outcome] = field(default_factory=list)
     released: list[int] = field(default_factory=list)
     cleared: list[int] = field(default_factory=list)
+    stops: list[Stop] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.requests or self.settled or self.released or self.cleared)
+        return bool(self.requests or self.settled or self.released or self.cleared or self.stops)
 
 
 class LedgerWriter(threading.Thread):
@@ -67,10 +68,12 @@ class LedgerWriter(threading.Thread):
         self.stops: deque[Stop] = deque()
         self.commits = 0
         self.counts: dict[str, int] = {}
-        self._said: deque[Request | Outcome | int] = deque()
+        self._said: deque[Request | Outcome | Stop | int] = deque()
         self._cleared: deque[int] = deque()
         self._wake = threading.Event()
         self._finished = threading.Event()
+        self._deciding = threading.Lock()  # between an answer and the thread that stops waiting for it
+        self._abandoned = False
         self._open: set[int] = set()
         self._renewed = time.monotonic()
 
@@ -85,9 +88,9 @@ class LedgerWriter(threading.Thread):
         self._said.append(request)
         self._wake.set()
         if not request.answered.wait(self.policy.lease_seconds):
-            request.given_up = True
-            return False
-        return request.granted
+            with self._deciding:
+                request.given_up = not request.answered.is_set()
+        return request.granted and not request.given_up
 
     def settle(self, outcome: Outcome) -> None:
         self._said.append(outcome)
@@ -98,7 +101,8 @@ class LedgerWriter(threading.Thread):
         self._wake.set()
 
     def stop(self, stop: Stop) -> None:
-        self.stops.append(stop)
+        self._said.append(stop)
+        self._wake.set()
 
     def cleared(self, mailbox_id: int) -> None:
         self._cleared.append(mailbox_id)
@@ -106,8 +110,13 @@ class LedgerWriter(threading.Thread):
 
     # The thread itself.
 
-    def finish(self, seconds: float) -> bool:
-        """Write what is left and end; False when the database did not come back in that time."""
+    def finish(self, seconds: float, *, abandon: bool = False) -> bool:
+        """Write what is left and end; False when the database did not come back in that time.
+
+        `abandon` gives up the threads that are still busy: nothing is granted from now on, what they
+        only hold is released, and what is past the dot without an answer becomes uncertain.
+        """
+        self._abandoned = abandon
         self._finished.set()
         self._wake.set()
         self.join(seconds)
@@ -124,6 +133,8 @@ class LedgerWriter(threading.Thread):
                     self._write(group)
                     group = self._take()
                 if self._finished.is_set() and not self._said and not self._cleared:
+                    if self._abandoned:
+                        self._abandon()
                     return
         finally:
             connection.close()
@@ -133,10 +144,14 @@ class LedgerWriter(threading.Thread):
         for _ in range(min(len(self._said), MAX_GROUP)):
             said = self._said.popleft()
             if isinstance(said, Request):
-                if not said.given_up:
+                if self._abandoned:
+                    said.answered.set()
+                elif not said.given_up:
                     group.requests.append(said)
             elif isinstance(said, Outcome):
                 group.settled.append(said)
+            elif isinstance(said, Stop):
+                group.stops.append(said)
             else:
                 group.released.append(said)
         while self._cleared:
@@ -176,14 +191,18 @@ class LedgerWriter(threading.Thread):
 
     def _answer(self, group: Group, granted: set[int]) -> None:
         for request in group.requests:
-            request.granted = request.letter.id in granted
-            request.answered.set()
+            with self._deciding:
+                request.granted = request.letter.id in granted
+                request.answered.set()
             if not request.granted:
                 self._open.discard(request.letter.id)
+            elif request.given_up:
+                self._said.append(Outcome(request.letter.id, request.letter.mailbox_id, "returned", "granted_too_late"))
         for outcome in group.settled:
             self._open.discard(outcome.id)
             self.counts[outcome.result] = self.counts.get(outcome.result, 0) + 1
         self._open.difference_update(group.released)
+        self.stops.extend(group.stops)  # only now: a stop takes rows back, and its own attempt has to be written first
 
     def _split(self, group: Group, error: Exception) -> None:
         """One wish the database refuses must not take the others down: write them one by one."""
@@ -191,12 +210,18 @@ class LedgerWriter(threading.Thread):
         parts += [Group(settled=[outcome]) for outcome in group.settled]
         parts += [Group(released=[pk]) for pk in group.released]
         parts += [Group(cleared=[pk]) for pk in group.cleared]
+        parts += [Group(stops=[stop]) for stop in group.stops]
         if len(parts) > 1:
             for part in parts:
                 self._write(part)
             return
         log.error("ledger.refused", error=str(error).strip()[:500], messages=[r.letter.id for r in group.requests])
         self._answer(group, set())
+
+    def _abandon(self) -> None:
+        """Claimed rows first: what is left after that is past the point of no return."""
+        self._write(Group(released=(left := sorted(self._open))))
+        self._write(Group(settled=[Outcome(pk, 0, "uncertain", "stopped_waiting", "dot") for pk in left]))
 
     def _renew_when_due(self) -> None:
         if time.monotonic() - self._renewed < self.policy.lease_seconds / 3 or not self._open:

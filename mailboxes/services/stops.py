@@ -26,10 +26,11 @@ log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
-def stop(mailbox_id: int, level: str, *, actor: Actor, reason: str, text: str = "") -> list[int]:
+def stop(mailbox_id: int, level: str, *, actor: Actor, reason: str, text: str = "", times: int = 1) -> list[int]:
     """Stop what the level names, beginning at this mailbox; return the ids of the mailboxes that rest by themselves.
 
-    connection: the mailbox, for a time that doubles with each failure in a row. mailbox: for
+    connection: the mailbox, for a time that doubles with each failure in a row. silence: nothing
+    yet, but `times` failures are counted towards that. mailbox: for
     HOST_REST_SECONDS. domain: all its mailboxes as long. credential: a hold until somebody
     mends the sign-in. account, organisation: the account, until an ops manager lifts it.
     """
@@ -39,6 +40,9 @@ def stop(mailbox_id: int, level: str, *, actor: Actor, reason: str, text: str = 
     match level:
         case "connection":
             ids = _rest_after_failure(box, note)
+        case "silence":
+            Mailbox.objects.filter(pk=box.pk).update(failures=min(box.failures + times, 1000), state_reason=note)
+            return []
         case "mailbox":
             ids = _rest(Mailbox.objects.filter(pk=box.pk), note)
         case "domain":

@@ -58,7 +58,7 @@ class MemoryTransport:
         self._host.sign_ins += 1
         try:
             for phase in ("connect", "greeting", "ehlo", "starttls", "auth"):
-                self._ask(phase, None)  # type: ignore[arg-type]
+                self._ask(phase, None)
         except BaseException:
             self._open = False
             raise
@@ -71,7 +71,7 @@ class MemoryTransport:
             raise RuntimeError("The mail before this one was neither committed nor aborted.")
         content.check_addresses(mail)
         for phase in ("mail", "rcpt", "data"):
-            self._ask(phase, mail)  # type: ignore[arg-type]
+            self._ask(phase, mail)
         self._offered = mail
 
     def commit(self) -> Receipt:

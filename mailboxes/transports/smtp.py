@@ -91,9 +91,7 @@ class SmtpTransport:
         context: ssl.SSLContext | None = None,
     ) -> None:
         if not _EHLO_NAME.fullmatch(login.ehlo_name):
-            raise BadInput(
-                "The EHLO name must be a host name or an address literal.", ehlo_name=login.ehlo_name
-            )
+            raise BadInput("The EHLO name must be a host name or an address literal.", ehlo_name=login.ehlo_name)
         self._login, self._timeouts, self._dial, self._context = login, timeouts or Timeouts(), dial, context
         self._wire: Wire | None = None
         self._features: dict[str, str] = {}
@@ -124,16 +122,12 @@ class SmtpTransport:
         phase: Phase = "connect"
         try:
             try:
-                sock = self._dial(
-                    login.host, login.port, timeouts.connect, allow_loopback=login.allow_loopback
-                )
+                sock = self._dial(login.host, login.port, timeouts.connect, allow_loopback=login.allow_loopback)
             except (BadInput, Unavailable, OSError) as error:
                 raise TransientSendError("connect", None, None, str(error)) from error
             wire = self._wire = Wire(sock)
             if login.security == "none" and not (login.allow_loopback and _is_loopback(wire.peer)):
-                raise TransientSendError(
-                    "connect", None, None, "a connection without TLS may only go to loopback"
-                )
+                raise TransientSendError("connect", None, None, "a connection without TLS may only go to loopback")
             if login.security == "tls":
                 wire.start_tls(self._context or shared_context(), login.host, timeouts.connect)
             phase = "greeting"
@@ -147,6 +141,7 @@ class SmtpTransport:
                 wire.send(b"STARTTLS\r\n", timeouts.command)
                 self._expect(wire, phase, 220)
                 wire.start_tls(self._context or shared_context(), login.host, timeouts.connect)
+                phase = "ehlo"
                 self._ehlo(wire)  # what was offered in clear counts for nothing
             if login.username:
                 phase = "auth"
@@ -163,9 +158,7 @@ class SmtpTransport:
         text = self._expect(wire, "ehlo", 250)
         self._features = {}
         for line in text.decode("ascii", "replace").upper().split("\n")[1:]:
-            keyword, _, values = line.replace("=", " ", 1).partition(
-                " "
-            )  # AUTH=LOGIN is how old servers write it
+            keyword, _, values = line.replace("=", " ", 1).partition(" ")  # AUTH=LOGIN is how old servers write it
             self._features[keyword] = f"{self._features.get(keyword, '')} {values}".strip()
 
     def _sign_in(self, wire: Wire) -> None:
@@ -181,9 +174,7 @@ class SmtpTransport:
             secrets = [b64encode(user), b64encode(password)]
             command = b"AUTH LOGIN"
         else:
-            raise TransientSendError(
-                "auth", None, None, "the server offers neither AUTH PLAIN nor AUTH LOGIN"
-            )
+            raise TransientSendError("auth", None, None, "the server offers neither AUTH PLAIN nor AUTH LOGIN")
         for line in (command, *secrets):
             wire.send(line + b"\r\n", self._timeouts.command)
             code, text = wire.reply(self._timeouts.command)

@@ -56,9 +56,7 @@ class Wire:
         self._buffer = b""
         try:
             self._sock.settimeout(seconds)
-            sock = context.wrap_socket(
-                self._sock, server_hostname=hostname.rstrip("."), do_handshake_on_connect=False
-            )
+            sock = context.wrap_socket(self._sock, server_hostname=hostname.rstrip("."), do_handshake_on_connect=False)
             self._sock = sock
             sock.do_handshake()
         except TimeoutError as error:

@@ -156,9 +156,7 @@ class Table:
         finally:
             lines.close()  # type: ignore[attr-defined]
         if not first.strip("\ufeff \t\r\n,;"):
-            raise BadInput(
-                f"{self.path.name} has no header: its first line is empty. Name the columns there.", line=1
-            )
+            raise BadInput(f"{self.path.name} has no header: its first line is empty. Name the columns there.", line=1)
         if first == _TOO_LONG or max(map(first.count, DELIMITERS)) >= MAX_COLUMNS:
             raise BadInput(f"{self.path.name} has more than {MAX_COLUMNS} columns, the limit.", line=1)
         best: tuple[int, int, list[str], str] = (-1, 0, [], ",")
@@ -200,9 +198,7 @@ class Table:
             seen.setdefault(name, place)
         if self.fields and not self.shape.free:
             known = self.shape.known
-            wrong += [
-                (name, f"is not a column of this import{_nearest(name, known)}") for name in self.fields
-            ]
+            wrong += [(name, f"is not a column of this import{_nearest(name, known)}") for name in self.fields]
         elif len(self.fields) > self.shape.free:
             first = self.fields[self.shape.free]
             wrong.append((first, f"is one free column too many, the limit is {self.shape.free}"))

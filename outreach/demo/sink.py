@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -145,6 +146,7 @@ class Options:
     key: str = ""
     require_auth: bool = False
     no_pipelining: bool = False
+    parent: int = 0  # the process that started it: the sink ends soon after that one is gone
 
 
 class World:
@@ -175,16 +177,12 @@ class World:
 
     # aiosmtpd finds what follows by name and calls it within a session.
 
-    async def handle_EHLO(
-        self, server: Any, session: Any, _envelope: Any, hostname: str, lines: list[str]
-    ) -> Any:
+    async def handle_EHLO(self, server: Any, session: Any, _envelope: Any, hostname: str, lines: list[str]) -> Any:
         """Offer PIPELINING as the world does: aiosmtpd reads command by command, so it may."""
         session.host_name = hostname
         return lines if self.options.no_pipelining else [lines[0], "250-PIPELINING", *lines[1:]]
 
-    async def handle_RCPT(
-        self, server: Any, _session: Any, _envelope: Any, address: str, _options: Any
-    ) -> Any:
+    async def handle_RCPT(self, server: Any, _session: Any, _envelope: Any, address: str, _options: Any) -> Any:
         """Take, defer or refuse one recipient."""
         return server.judge(address, self.answer_to_recipient(address))
 
@@ -205,6 +203,7 @@ class SinkServer(SMTP):
         self.user = ""
         self.asked_for = ""  # the recipient in question while RCPT is answered
         self.in_data = False
+        self._held = b""
 
     def _sign_in(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, pair: Any) -> AuthResult:
         if not isinstance(pair, LoginPassword):
@@ -229,6 +228,18 @@ class SinkServer(SMTP):
         answer = ACCEPTED.format(f"{self.session_id}-{time.monotonic_ns():x}")
         self.world.book.write("accepted", self, answer, content)
         return answer
+
+    async def push(self, status: Any) -> None:
+        """Answers to commands that came in one write leave in one, as RFC 2920 3.2 asks for."""
+        self._held += (status.encode() if isinstance(status, str) else status) + b"\r\n"
+        if b"\n" not in self._reader._buffer:
+            self.flush()
+            await self._writer.drain()
+
+    def flush(self) -> None:
+        """Let the answers go that are held back."""
+        held, self._held = self._held, b""
+        self._writer.write(held)
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Plain addresses without the parser of the email package, which takes a third of a sink's time."""
@@ -282,7 +293,11 @@ async def serve(options: Options, world: World, server: Callable[..., SinkServer
         fresh = Path(f"{options.announce}.{os.getpid()}")
         fresh.write_text(json.dumps({"host": host, "port": port, "pid": os.getpid()}))
         fresh.replace(options.announce)
-    await stop.wait()
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.5 if options.parent else None)
+        if options.parent and os.getppid() != options.parent:
+            break
     listener.close()
 
 

@@ -35,9 +35,11 @@ class SinkProcess:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             announce = Path(folder) / "announce"
-            options = {**self._options, "book": self.path, "port": self.port, "announce": announce}
+            own = {"book": self.path, "port": self.port, "announce": announce, "parent": os.getpid()}
+            options = {**self._options, **own}
             command = [sys.executable, "-m", self._module, *_flags(options)]
-            self._process = subprocess.Popen(command, cwd=_ROOT)  # noqa: S603 - our own module
+            # Ctrl-C is for the parent, which drains its senders before the sink goes.
+            self._process = subprocess.Popen(command, cwd=_ROOT, start_new_session=True)  # noqa: S603 - our own module
             deadline = time.monotonic() + seconds
             while not announce.exists():
                 if self._process.poll() is not None or time.monotonic() > deadline:

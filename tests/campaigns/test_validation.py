@@ -148,18 +148,34 @@ def test_a_template_sees_strings_and_nothing_else():
         ),
     ],
 )
-def test_a_bomb_ends_in_a_refusal_within_two_seconds_and_fifty_megabytes(source):
-    tracemalloc.start()
+def test_a_bomb_ends_in_a_refusal_within_two_seconds(source):
     began = time.perf_counter()
+    with pytest.raises((BadInput, TemplateTooCostly), match="Step 2, text"):
+        compile_step("Hello", source, step="Step 2")
+
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.attack("A21")
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{% assign a = "' + "x" * 5000 + '" %}' + "{% assign a = a | append: a %}" * 40 + "{{ a }}",
+        '{{ "' + "x" * 8000 + '" | replace: "", "' + "y" * 8000 + '" }}',
+        '{% assign a = "' + "x," * 4000 + '" | split: "," %}{{ a | join: "' + "y" * 8000 + '" }}',
+        "{% for i in (1..200) %}" + "x" * 50_000 + "{% endfor %}",
+    ],
+)
+def test_a_bomb_takes_no_more_than_ten_megabytes(source):
+    tracemalloc.start()
     try:
-        with pytest.raises((BadInput, TemplateTooCostly), match="Step 2, text"):
-            compile_step("Hello", source, step="Step 2")
-        _, peak = tracemalloc.get_traced_memory()
+        with pytest.raises(TemplateTooCostly):
+            compile_step("Hello", source)
+        peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert time.perf_counter() - began < 2 * 5  # tracing costs up to five times
-    assert peak < 50_000_000
+    assert peak < 10_000_000
 
 
 @pytest.mark.attack("A21")

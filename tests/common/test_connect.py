@@ -221,15 +221,15 @@ def test_allowing_loopback_opens_neither_private_addresses_nor_other_ports(diall
     assert dialled == []
 
 
-def test_the_next_address_is_tried_within_the_same_seconds(monkeypatch):
+def test_the_next_address_is_tried_within_the_same_seconds_and_gets_its_share(monkeypatch):
     tried = []
 
-    def refuse(family: int, address: Any, left: float, timeout: float) -> Any:
-        tried.append(address[0])
+    def refuse(family: int, address: Any, share: float, timeout: float) -> Any:
+        tried.append((address[0], round(share, 1)))
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(connect, "_open", refuse)
     with pytest.raises(Unavailable, match="mail.example port 587 can't be reached: connection refused"):
         connect.dial("mail.example", 587, 1, resolve=answering("2001:500:9f::42", PUBLIC))
 
-    assert tried == ["2001:500:9f::42", PUBLIC]
+    assert tried == [("2001:500:9f::42", 0.5), (PUBLIC, 1.0)]

@@ -38,9 +38,7 @@ def after_dot(words: bytes, talk: Conversation) -> None:
 
 
 @pytest.mark.attack("A09")
-@pytest.mark.parametrize(
-    "flood", [b"220 " + b"x" * 50_000_000, b"220-more\r\n" * 500_000, b"\0" * 50_000_000]
-)
+@pytest.mark.parametrize("flood", [b"220 " + b"x" * 50_000_000, b"220-more\r\n" * 500_000, b"\0" * 50_000_000])
 def test_a_flood_as_greeting_is_cut_off(flood):
     def script(talk: Conversation) -> None:
         talk.say(flood)
@@ -82,7 +80,7 @@ def test_a_reply_that_drips_in_can_not_stretch_the_budget():
         started = time.monotonic()
         error = fails(UncertainSendError, server.port)
 
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 2
     assert (error.phase, error.text) == ("dot", "the server did not answer in time")
 
 
@@ -213,7 +211,7 @@ def test_a_timed_out_dot_is_uncertain_although_the_answer_is_on_its_way():
     def script(talk: Conversation) -> None:
         talk.accept_up_to_data()
         talk.hear(b"\r\n.\r\n")
-        time.sleep(0.6)
+        time.sleep(0.9)
         talk.say(b"250 Ok\r\n")
 
     with scripted(script) as server:

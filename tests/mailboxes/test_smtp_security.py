@@ -26,9 +26,7 @@ def test_a_stripped_starttls_ends_before_the_password_is_said():
         talk.listen()
 
     with scripted(script) as server:
-        error = fails(
-            TransientSendError, server.port, security="starttls", username="anna", password="secret"
-        )
+        error = fails(TransientSendError, server.port, security="starttls", username="anna", password="secret")
 
     assert error.phase == "starttls"
     assert server.talks[0].heard == b"EHLO me.example\r\n"

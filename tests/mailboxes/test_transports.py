@@ -110,9 +110,7 @@ def test_one_connection_serves_many_mails(peer, transport):
         ("421 5.7.32 Odd", TransientSendError, 421, "5.7.32", "Odd"),
     ],
 )
-def test_an_answer_is_told_with_phase_class_and_words(
-    peer, transport, phase, answer, kind, code, enhanced, text
-):
+def test_an_answer_is_told_with_phase_class_and_words(peer, transport, phase, answer, kind, code, enhanced, text):
     peer.answer(phase, answer)
 
     with pytest.raises(SendError) as caught:
@@ -167,7 +165,7 @@ def test_a_drop_before_the_dot_is_transient(peer, phase):
 
     with pytest.raises(TransientSendError) as caught:
         # Without the pause a hang-up that is on its way when the dot leaves makes the mail uncertain.
-        deliver(transport, MAIL, pause_seconds=0.05)
+        deliver(transport, MAIL, pause_seconds=0.2)
 
     error = caught.value
     assert (error.phase, error.code, error.enhanced) == (phase, None, None)
@@ -194,7 +192,7 @@ def test_a_refusal_in_the_middle_of_data_ends_the_mail_without_a_hang(peer, tran
     started = time.monotonic()
 
     with pytest.raises(PermanentSendError) as caught:
-        deliver(transport, MAIL, pause_seconds=0.05)
+        deliver(transport, MAIL, pause_seconds=0.2)
 
     assert (caught.value.phase, caught.value.code, caught.value.enhanced) == ("body", 550, "5.7.1")
     assert time.monotonic() - started < 3

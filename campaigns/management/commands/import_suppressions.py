@@ -1,0 +1,35 @@
+"""Suppress the addresses and domains of a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from campaigns.services import importing_suppressions
+from outreach.common.import_commands import ImportCommand
+from outreach.common.refusals import Report
+from tenants.services import actors, tenants
+
+
+class Command(ImportCommand):
+    help = (
+        "Import suppressions. Columns: email, domain or address (either of them); optional kind (address, domain, "
+        "wildcard) and reason (opt_out, hard_bounce, complaint, import, manual)."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        where = parser.add_mutually_exclusive_group(required=True)
+        where.add_argument("--tenant", metavar="SLUG", help="for everything this tenant sends")
+        where.add_argument("--platform", action="store_true", help="for everything anybody sends")
+
+    def reports(self, options: dict[str, Any]) -> Iterable[Report]:
+        return importing_suppressions.import_suppressions(
+            tenants.find(options["tenant"]) if options["tenant"] else None,
+            options["file"],
+            actor=actors.of_command(options["actor"]),
+            dry_run=options["dry_run"],
+            refused_path=options["refused"],
+        )

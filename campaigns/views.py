@@ -1,0 +1,100 @@
+"""The pages that recipients see: opting out, by the mail program's button (RFC 8058) or by the link in the mail."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache as counters
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.loader import render_to_string
+from django.utils.translation import gettext
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from campaigns.services import suppression
+from outreach.common import tokens
+from outreach.common.sealing import Keyring
+from outreach.common.tokens import BadToken
+from tenants.services.actors import RECIPIENT
+
+log = structlog.get_logger(__name__)
+
+WRONG_TOKENS_PER_MINUTE = 30  # from one address; right ones are never held up
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+STYLE = (
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem;color:#1f2933}"
+    "h1{font-size:1.4rem}button{font:inherit;padding:.6rem 1.2rem;border:0;border-radius:.3rem;"
+    "background:#1d4ed8;color:#fff;cursor:pointer}button:focus-visible{outline:3px solid #93c5fd}"
+)
+STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+}
+
+
+@csrf_exempt  # the mail program that posts has no cookie of ours, and the token is the proof
+@require_http_methods(["GET", "HEAD", "POST"])
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    """Opt the recipient of a message out of everything its tenant sends.
+
+    A POST that says List-Unsubscribe=One-Click, or comes from the page's button, takes effect
+    before the answer. Everything else changes nothing, since link scanners follow links: GET
+    shows a page with a button. A token that is not ours tells nothing. No cookie, no sign-in,
+    no redirect; safe to repeat.
+    """
+    try:
+        tenant_id, message_pk = tokens.read(_keys(settings.TOKEN_KEYS), token)
+    except BadToken:
+        return _refusal(request)
+    if request.method != "POST":
+        return _page("campaigns/unsubscribe.html")
+    form = _form(request)
+    one_click = form.get("List-Unsubscribe") == "One-Click"
+    if not one_click and form.get("confirm") != "yes":
+        return _page("campaigns/unsubscribe.html", status=400)
+    # the same answer for a message whose row is gone: its recipient gets nothing more either way
+    suppression.unsubscribe(tenant_id, message_pk, actor=RECIPIENT, via="one-click" if one_click else "page")
+    log.info("recipient.unsubscribed", tenant=tenant_id, message=message_pk, one_click=one_click)
+    if one_click:
+        return HttpResponse(gettext("You are unsubscribed.") + "\n", content_type="text/plain", headers=HEADERS)
+    return _page("campaigns/unsubscribed.html")
+
+
+@cache
+def _keys(text: str) -> Keyring:
+    return Keyring.parse(text)
+
+
+def _form(request: HttpRequest) -> QueryDict:
+    """Return the fields of the body, also where the mail program names no content type or a wrong one."""
+    return request.POST if request.content_type in FORMS else QueryDict(request.body[:1000])
+
+
+def _refusal(request: HttpRequest) -> HttpResponse:
+    """Return the neutral page, 429 for who tries many."""
+    key = f"wrong-token:{request.META.get('REMOTE_ADDR', '')}"
+    counters.add(key, 0, timeout=60)
+    try:
+        tried = counters.incr(key)
+    except ValueError:  # it ran out between the two calls
+        tried = 1
+    if tried > WRONG_TOKENS_PER_MINUTE:
+        answer = _page("campaigns/unsubscribe_invalid.html", status=429)
+        answer.headers["Retry-After"] = "60"
+        return answer
+    return _page("campaigns/unsubscribe_invalid.html", status=400)
+
+
+def _page(template: str, status: int = 200) -> HttpResponse:
+    """Return a page without request context: no user, no session and no CSRF cookie are touched."""
+    return HttpResponse(render_to_string(template, {"style": STYLE}), status=status, headers=HEADERS)
