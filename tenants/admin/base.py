@@ -85,6 +85,7 @@ class TenantAdmin(ReadOnly, ModelAdmin):
     paginator = EstimatedPaginator
     list_fullwidth = True
     list_before_template = "console/linked_by.html"
+    change_form_template = "console/detail.html"
     change_form_outer_before_template = "console/detail_actions.html"
     sortable_by: Any = None
 
@@ -107,6 +108,8 @@ class TenantAdmin(ReadOnly, ModelAdmin):
             return True
         for entry in self.get_list_filter(request):
             name = entry[0] if isinstance(entry, (tuple, list)) else entry
+            if lookup == getattr(entry, "parameter_name", None):
+                return True
             if isinstance(name, str) and (lookup == name or lookup.startswith(f"{name}__")):
                 rest = lookup.removeprefix(name)
                 return rest in {"", "__exact", "__id__exact", "__isnull", "__in", "__gte", "__lt", "__lte", "__gt"}

@@ -45,7 +45,7 @@ class TenantsAdmin(TenantAdmin):
     list_filter = ("status",)
     search_fields = ("name", "slug")
     fieldsets = (
-        (None, {"fields": ("name", "slug", "status", "time_zone", "daily_cap", "postal_address")}),
+        (None, {"fields": ("name", "slug", "state", "time_zone", "daily_cap", "postal_address")}),
         (_("Times"), {"fields": ("created_at", "plan_wanted_at")}),
     )
     actions = ("suspend",)

@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
 from outreach.common import hooks
 from outreach.common.errors import BadInput, Missing
@@ -46,9 +47,21 @@ def create(slug: str, *, actor: Actor, name: str = "", time_zone: str = "UTC", p
 def suspend(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     """Stop everything the tenant sends, from this transaction on; apps above add their part by a hook."""
     actor.require("tenants.suspend", tenant)
-    tenant = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     tenant.move_to(Tenant.Status.SUSPENDED)
     tenant.save(update_fields=["status"])
     hooks.call("tenants.suspended", tenant=tenant, reason=reason)
     audit.record(actor, "tenant.suspended", tenant)
+    return tenant
+
+
+@transaction.atomic
+def reinstate(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
+    """Let a suspended tenant send again; the planner looks at its running campaigns at once."""
+    actor.require("tenants.suspend", tenant)
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    tenant.move_to(Tenant.Status.ACTIVE)
+    tenant.plan_wanted_at = Now()
+    tenant.save(update_fields=["status", "plan_wanted_at"])
+    audit.record(actor, "tenant.reinstated", tenant, reason=reason)
     return tenant

@@ -1,0 +1,122 @@
+"""One worker process: takes hints from one queue and calls the tasks that they name."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from typing import Any
+
+import django_rq
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import close_old_connections, connections
+from rq import SimpleWorker
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+from rq.timeouts import UnixSignalDeathPenalty
+
+from outreach.common import draining
+
+log = structlog.get_logger(__name__)
+TASK = re.compile(r"(tenants|mailboxes|campaigns|deliverability)\.tasks\.[a-z][a-z0-9_]*")
+EXIT_OVERTIME = 75  # EX_TEMPFAIL of sysexits.h: start me again
+
+
+class LastResort(UnixSignalDeathPenalty):
+    """Remember that a job ran out of its time; its threads can't be trusted to have ended."""
+
+    happened = False
+
+    def handle_death_penalty(self, signum: int, frame: Any) -> None:
+        LastResort.happened = True
+        super().handle_death_penalty(signum, frame)
+
+
+class Worker(SimpleWorker):
+    """Runs jobs in its own process, tasks of our apps only, and ends after the job under way on SIGTERM."""
+
+    death_penalty_class = LastResort
+    stopped = False
+
+    def request_stop(self, signum: int, frame: Any) -> None:
+        """First SIGTERM or SIGINT: take nothing new; the job under way sees draining.stopping."""
+        self.stopped = True
+        draining.stopping.set()
+        super().request_stop(signum, frame)
+
+    def request_force_stop(self, signum: int, frame: Any) -> None:
+        """Further ones change nothing: the drain has its own limit."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        if (fault := refusal(job)) is not None:
+            log.error("job.refused", job=job.id, reason=fault)
+            job.delete()
+            return
+        close_old_connections()
+        started = time.monotonic()
+        try:
+            super().execute_job(job, queue)
+        finally:
+            close_old_connections()
+            spent = round((time.monotonic() - started) * 1000)
+            log.info("job", function=job.func_name, args=job.args, milliseconds=spent)
+        if LastResort.happened:
+            log.error("job.overtime", function=job.func_name, limit_seconds=job.timeout)
+            raise SystemExit(EXIT_OVERTIME)
+
+
+def refusal(job: Job) -> str | None:
+    """Return why a job may not run: whoever writes to Redis must not choose what code runs here."""
+    try:
+        name = job.func_name
+        if not isinstance(name, str) or not TASK.fullmatch(name):
+            return f"{name!r} is no task of ours"
+        if job.instance is not None or job.kwargs:
+            return "it carries more than a function and plain arguments"
+        callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
+        if any(callbacks) or job.webhooks:
+            return "it carries callbacks"
+    except Exception as error:  # noqa: BLE001 (whatever a forged job makes the parser raise)
+        return f"it can't be read: {type(error).__name__}"
+    return None
+
+
+def work(queue: str, *, burst: bool = False) -> int:
+    """Work until SIGTERM (return 0), until empty (burst, 0), or until the queue is lost (1)."""
+    worker = Worker(
+        [django_rq.get_queue(queue)],
+        connection=django_rq.get_connection(queue),
+        serializer=JSONSerializer,
+    )
+    worker.work(burst=burst, logging_level="WARNING")
+    connections.close_all()
+    return 0 if burst or worker.stopped else 1
+
+
+def keep_time() -> int:
+    """Run the periodic work until SIGTERM; return 0."""
+    from outreach import cron
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: draining.stopping.set())
+    cron.run(draining.stopping)
+    connections.close_all()
+    return 0
+
+
+class Command(BaseCommand):
+    help = "Work on one queue until SIGTERM, or with --cron do the periodic work."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("queue", nargs="?", default="send", choices=list(settings.RQ_QUEUES))
+        parser.add_argument("--burst", action="store_true", help="end once the queue is empty")
+        parser.add_argument("--cron", action="store_true", help="be the process that plans, batches and sweeps")
+
+    def handle(self, *, queue: str, burst: bool, cron: bool, **options: Any) -> None:
+        code = keep_time() if cron else work(queue, burst=burst)
+        if code:
+            raise CommandError("The queue was lost; start the worker again.", returncode=code)

@@ -1,0 +1,83 @@
+"""No row can point across tenants, and the hooks say who listens."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, models, transaction
+
+from campaigns.models import Campaign
+from outreach.common import hooks
+from tenants.models import Tenant, TenantForeignKey
+from tenants.models.base import tenant_keys
+from tests import factories
+
+OURS = ("tenants", "mailboxes", "campaigns", "deliverability")
+# Their refusal must not need a tenant: platform suppressions and shared allowances have none.
+TENANT_MAY_BE_EMPTY = {"campaigns.Suppression", "mailboxes.Allowance"}
+
+
+def our_models() -> list[type[models.Model]]:
+    return [model for label in OURS for model in apps.get_app_config(label).get_models()]
+
+
+def owned() -> list[type[models.Model]]:
+    return [model for model in our_models() if any(field.name == "tenant" for field in model._meta.fields)]
+
+
+@pytest.mark.parametrize("model", owned(), ids=lambda model: model._meta.label)
+def test_references_within_a_tenant_are_composite_keys(model):
+    plain = [
+        field.name
+        for field in model._meta.local_fields
+        if isinstance(field, models.ForeignKey) and not isinstance(field, TenantForeignKey) and field.name != "tenant"
+    ]
+    assert plain == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", owned(), ids=lambda model: model._meta.label)
+def test_the_database_has_every_composite_key(model):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass",
+            [model._meta.db_table],
+        )
+        found = [row[0] for row in cursor.fetchall()]
+    for field in tenant_keys(model):
+        target = field.remote_field.model._meta.db_table
+        expected = f"FOREIGN KEY (tenant_id, {field.column}) REFERENCES {target}(tenant_id, id)"
+        assert [definition for definition in found if definition.startswith(expected)], expected
+
+
+@pytest.mark.parametrize("model", owned(), ids=lambda model: model._meta.label)
+def test_a_tenant_is_required_but_where_the_platform_owns(model):
+    assert model._meta.get_field("tenant").null is (model._meta.label in TENANT_MAY_BE_EMPTY)
+
+
+@pytest.mark.django_db
+def test_a_campaign_cannot_send_from_anothers_pool():
+    ours, theirs = factories.tenant(), factories.tenant()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Campaign.objects.create(tenant=ours, name="Raid", pool=factories.pool(theirs))
+
+    assert not Campaign.objects.exists()
+
+
+def test_who_listens_to_what():
+    assert hooks.registered() == {
+        "tenants.suspended": ["campaigns.hooks.suspended"],
+        "tenants.erasing": [],
+        "tenants.retention": [],
+        "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
+        "mailboxes.cap_lowered": ["campaigns.hooks.withdrawn"],
+    }
+
+
+@pytest.mark.django_db
+def test_states_are_known_to_the_database():
+    tenant = factories.tenant()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Tenant.objects.filter(pk=tenant.pk).update(status="asleep")
