@@ -18,7 +18,8 @@ PARTS = {
     "sent": ("sent",),
     "uncertain": ("uncertain",),
     "failed": ("failed",),
-    "suppressed": ("suppressed", "cancelled"),
+    "suppressed": ("suppressed",),
+    "cancelled": ("cancelled",),
     "working": ("claimed", "committing"),
     "deferred": ("deferred",),
     "planned": ("planned",),
@@ -48,7 +49,7 @@ class Progress:
     @property
     def share_done(self) -> float:
         """What part of it needs nothing more, from 0 to 1."""
-        done = sum(self.part(name) for name in ("sent", "uncertain", "failed", "suppressed"))
+        done = sum(self.part(name) for name in ("sent", "uncertain", "failed", "suppressed", "cancelled"))
         return done / self.total if self.total else 0.0
 
 

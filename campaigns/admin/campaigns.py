@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.http import Http404, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import path, reverse
+from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -18,7 +19,7 @@ from campaigns.models import Campaign, Step
 from campaigns.services import campaigns
 from outreach.common.freshness import kept
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
-from tenants.admin.columns import labelled, link_to
+from tenants.admin.columns import labelled, link_to, row_link
 
 CHART_POINTS = 240
 STEPS_SECONDS = (10, 60, 300, 600, 3600, 6 * 3600, 86400)
@@ -29,7 +30,11 @@ class StepInline(ReadOnlyInline):
 
     area = "campaigns"
     model = Step
-    fields = ("position", "version", "delay_hours", "subject", "frozen_at")
+    fields = ("position", "version", "delay_hours", "text", "frozen_at")
+
+    @admin.display(description=_("subject"))
+    def text(self, row):
+        return row_link("campaigns_step", row.pk, row.subject)
 
 
 @admin.register(Campaign)
@@ -55,8 +60,8 @@ class CampaignAdmin(TenantAdmin):
     change_form_outer_before_template = "console/campaign_overview.html"
     fieldsets = (
         (None, {"fields": ("name", "tenant", "pool", "contact_list")}),
-        (_("State"), {"fields": ("status", "status_reason", "started_at", "completed_at", "created_at")}),
-        (_("Sending"), {"fields": ("window", "window_days", "window_zone", "pace", "batch_size", "daily_cap")}),
+        (_("State"), {"fields": ("status_label", "status_reason", "started_at", "completed_at", "created_at")}),
+        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap")}),
     )
     actions = ("start", "pause", "resume", "cancel")
     targets = {"pause": "paused", "cancel": "cancelled"}
@@ -112,6 +117,11 @@ class CampaignAdmin(TenantAdmin):
         if row.window_from == row.window_until:
             return _("all day")
         return f"{row.window_from:%H:%M}-{row.window_until:%H:%M}"
+
+    @admin.display(description=_("days"))
+    def days(self, row):
+        chosen = sorted(set(row.window_days))
+        return _("every day") if len(chosen) == 7 else ", ".join(str(WEEKDAYS_ABBR[day]) for day in chosen)
 
     # --- one campaign -------------------------------------------------------------------------------------
 
@@ -188,8 +198,21 @@ class StepAdmin(TenantAdmin):
     search_fields = ("subject",)
     change_form_outer_after_template = "console/step_preview.html"
     fieldsets = (
-        (None, {"fields": ("campaign", "tenant", "position", "version", "delay_hours", "frozen_at", "message_list")}),
-        (_("Text"), {"fields": ("subject", "text_body")}),
+        (
+            None,
+            {
+                "fields": (
+                    "subject",
+                    "campaign",
+                    "tenant",
+                    "position",
+                    "version",
+                    "delay_hours",
+                    "frozen_at",
+                    "message_list",
+                )
+            },
+        ),
     )
 
     @admin.display(description=_("messages"))
@@ -201,11 +224,12 @@ LABELS = {
     "sent": _("sent"),
     "uncertain": _("uncertain"),
     "failed": _("failed"),
-    "suppressed": _("suppressed or cancelled"),
+    "suppressed": _("suppressed"),
+    "cancelled": _("cancelled"),
     "working": _("being sent"),
     "deferred": _("deferred"),
     "planned": _("planned"),
-    "waiting": _("waiting for the planner"),
+    "waiting": _("waiting"),
 }
 
 

@@ -29,7 +29,7 @@ class EnrolmentAdmin(IndexedSearch, TenantAdmin):
     sortable_by = ()
     fieldsets = (
         (None, {"fields": ("person", "campaign", "tenant", "mailbox", "message_list")}),
-        (_("State"), {"fields": ("status", "stop_reason", "step", "waits_for", "due_at", "zone", "created_at")}),
+        (_("State"), {"fields": ("status_label", "stop_reason", "step", "waits_for", "due_at", "zone", "created_at")}),
     )
 
     status_label = labelled("status", _("status"))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from campaigns import reports
 from campaigns.admin.searching import IndexedSearch, pk_of
 from campaigns.models import Attempt, Message
 from tenants.admin.base import TenantAdmin
-from tenants.admin.columns import COLOURS, labelled, row_link
+from tenants.admin.columns import labelled, row_link, state
 
 
 @admin.register(Message)
@@ -38,7 +37,7 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
     change_form_outer_after_template = "console/message_attempts.html"
     fieldsets = (
         (None, {"fields": ("recipient", "from_mailbox", "campaign", "step", "tenant", "enrolment")}),
-        (_("State"), {"fields": ("status", "reason", "outcome", "tries", "reply_text")}),
+        (_("State"), {"fields": ("status_label", "reason", "outcome", "tries", "reply_text")}),
         (_("Times"), {"fields": ("planned_at", "due_at", "not_after", "sent_at", "lease_until", "day_on", "hour_at")}),
         (_("Identity"), {"fields": ("message_id", "wire_message_id", "content", "batch", "claim", "last_claim")}),
     )
@@ -81,7 +80,7 @@ class AttemptAdmin(IndexedSearch, TenantAdmin):
     list_filter = ("result", "phase", "tenant")
     linked_by = ("message_ref__exact", "mailbox_ref__exact")
     sortable_by = ()
-    fields = ("at", "message", "mailbox", "tenant", "result", "phase", "code", "enhanced", "text", "duration_ms")
+    fields = ("at", "message", "mailbox", "tenant", "result_label", "phase", "code", "enhanced", "text", "duration_ms")
 
     def get_search_results(self, request, queryset, search_term):
         if not search_term.strip():
@@ -96,6 +95,6 @@ class AttemptAdmin(IndexedSearch, TenantAdmin):
     def mailbox(self, row):
         return row_link("mailboxes_mailbox", row.mailbox_ref, f"#{row.mailbox_ref}")
 
-    @display(description=_("became"), label=COLOURS)
+    @admin.display(description=_("became"))
     def result_label(self, row):
-        return (row.result, dict(Message.Status.choices).get(row.result, row.result))
+        return state(row.result, dict(Message.Status.choices).get(row.result, row.result))

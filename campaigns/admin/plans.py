@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
 from campaigns.models import Batch, PlanRun
 from tenants.admin.base import TenantAdmin
-from tenants.admin.columns import COLOURS, link_to
+from tenants.admin.columns import link_to, state
 
 
 @admin.register(PlanRun)
@@ -89,9 +88,9 @@ class BatchAdmin(TenantAdmin):
     sortable_by = ()
     fields = ("campaign", "tenant", "size", "created_at", "rung_at", "rings", "done_at", "message_list")
 
-    @display(description=_("work"), label=COLOURS)
+    @admin.display(description=_("work"))
     def work(self, row):
-        return ("done", _("done")) if row.done_at else ("planned", _("open"))
+        return state("done", _("done")) if row.done_at else state("planned", _("open"))
 
     @admin.display(description=_("messages"))
     def message_list(self, row):

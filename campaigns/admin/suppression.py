@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpResponseRedirect
@@ -17,19 +19,20 @@ from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, row_link
 from tenants.models import Tenant
 
+PLATFORM = "platform"
 ENTRIES = 1000  # by hand; more come through import_suppressions
+
+
+def scopes() -> list[tuple[str, Any]]:
+    """Each tenant, or the whole platform; nothing chosen beforehand, since a wrong scope stops mail."""
+    tenants = [(str(tenant.pk), str(tenant)) for tenant in Tenant.objects.all()]
+    return [("", _("choose")), *tenants, (PLATFORM, _("all tenants (platform scope)"))]
 
 
 class SuppressionForm(forms.Form):
     """Entries, one a line, for one tenant or for all."""
 
-    tenant = forms.ModelChoiceField(
-        Tenant.objects.all(),
-        required=False,
-        empty_label=_("all tenants (platform scope)"),
-        widget=UnfoldAdminSelectWidget,
-        label=_("Tenant"),
-    )
+    scope = forms.ChoiceField(choices=scopes, widget=UnfoldAdminSelectWidget, label=_("Holds for"))
     entries = forms.CharField(
         max_length=300_000,
         widget=UnfoldAdminTextareaWidget,
@@ -45,6 +48,10 @@ class SuppressionForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
         label=_("Reason"),
     )
+
+    def clean_scope(self) -> Tenant | None:
+        scope = self.cleaned_data["scope"]
+        return None if scope == PLATFORM else Tenant.objects.get(pk=scope)
 
     def clean_entries(self) -> list[str]:
         entries = [line.strip() for line in self.cleaned_data["entries"].splitlines() if line.strip()]
@@ -99,7 +106,7 @@ class SuppressionAdmin(IndexedSearch, TenantAdmin):
     def add_with(self, request, values):
         entries = values.pop("entries")
         new = suppression.suppress(
-            values["tenant"], entries, actor=request.actor, reason=values["reason"], via="console"
+            values["scope"], entries, actor=request.actor, reason=values["reason"], via="console"
         )
         text = ngettext("%d entry is new.", "%d entries are new.", new) % new
         self.message_user(request, text, messages.SUCCESS)

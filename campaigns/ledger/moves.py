@@ -190,9 +190,7 @@ def _claimed(row: tuple[Any, ...]) -> Claimed:
     known, free = dict(zip(KNOWN, row[8:16], strict=True)), row[16]
     fields = known if free == "{}" else {**json.loads(free), **known}
     pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries = row[:8]
-    return Claimed(
-        pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries, known["email"], fields
-    )
+    return Claimed(pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries, known["email"], fields)
 
 
 @transaction.atomic

@@ -1,13 +1,15 @@
 """What a ledger writer may write about the rows its token holds, by set, in the caller's transaction.
 
-Every statement carries token and state: a row that was taken away matches nothing. They
-may be repeated after a lost connection: a row that already made the move counts as granted
-to its token, and is settled once.
+A row counts only with the writer's token and in the right state: one that was taken away is
+not there. Groups may be repeated after a lost connection: a row that already made the move
+counts as granted to its token, and is settled once. The statements are many and small on
+purpose: planned anew each time (no prepared statements, so that PgBouncer can stand in
+front), one large join cost 2 ms to plan and 0.2 ms to run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,48 +32,54 @@ STAMP_DOTS = """
 UPDATE mailboxes_mailbox SET last_dot_at = now() WHERE id IN (
     SELECT id FROM mailboxes_mailbox WHERE id = ANY (%(mailboxes)s) ORDER BY id FOR NO KEY UPDATE)"""
 
-COMMIT = f"""
-WITH picked AS (
-    SELECT m.id FROM campaigns_message m {gates.JOINS}
-    WHERE m.id = ANY (%(ids)s) AND m.claim = %(token)s AND m.status IN ('claimed', 'committing')
-      AND {gates.RUNNING} AND {gates.SENDABLE} AND NOT {gates.COVERED}
-    ORDER BY m.id FOR UPDATE OF m
-)
-UPDATE campaigns_message m
-SET status = 'committing', lease_until = now() + make_interval(secs => %(dot_lease)s)
-FROM picked WHERE m.id = picked.id
-RETURNING m.id"""
+# One statement locks all rows that a group speaks of, in id order; what follows needs no second look at them.
+LOCK = """
+SELECT m.id, m.status, coalesce(m.claim = %(token)s, FALSE), coalesce(m.last_claim = %(token)s, FALSE),
+    m.campaign_id, m.mailbox_id, m.contact_id, m.enrolment_id, m.not_after > now()
+FROM campaigns_message m
+WHERE m.id = ANY (%(ids)s) AND (m.claim = %(token)s OR m.last_claim = %(token)s)
+ORDER BY m.id FOR UPDATE"""
+
+# The stops, looked at after the lock: one that committed before is seen, one that comes later waits for the row.
+STOPS = f"""
+SELECT 'campaign', c.id, NULL::bigint FROM campaigns_campaign c JOIN tenants_tenant t ON t.id = c.tenant_id
+WHERE c.id = ANY (%(campaigns)s) AND c.status = 'running' AND t.status = 'active'
+UNION ALL
+SELECT 'mailbox', b.id, NULL::bigint FROM mailboxes_mailbox b
+JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
+JOIN mailboxes_provideraccount a ON a.id = b.home_id
+WHERE b.id = ANY (%(mailboxes)s) AND {gates.SENDABLE}
+UNION ALL
+SELECT 'covered', ct.id, s.campaign_id FROM campaigns_contact ct
+JOIN campaigns_suppression s ON s.hash = ANY (ct.domain_hashes || ct.address_hash)
+WHERE ct.id = ANY (%(contacts)s) AND s.lifted_at IS NULL AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)"""
+
+COMMIT = """
+UPDATE campaigns_message SET status = 'committing', lease_until = now() + make_interval(secs => %(dot_lease)s)
+WHERE id = ANY (%(ids)s)"""
 
 RELEASE = """
-UPDATE campaigns_message m
+UPDATE campaigns_message
 SET status = 'planned', claim = NULL, lease_until = NULL, batch_id = NULL, last_claim = %(token)s
-FROM (
-    SELECT id FROM campaigns_message WHERE id = ANY (%(ids)s) AND claim = %(token)s AND status = 'claimed'
-    ORDER BY id FOR UPDATE
-) AS picked WHERE m.id = picked.id"""
+WHERE id = ANY (%(ids)s)"""
+
+SENT = """
+WITH sent AS (
+    UPDATE campaigns_message m
+    SET status = 'sent', sent_at = now(), reply_text = left(told.text, 500), content_hash = told.hash,
+        wire_message_id = told.provider_id, tries = m.tries + 1, claim = NULL, last_claim = %(token)s,
+        lease_until = NULL, reason = ''
+    FROM unnest(%(ids)s::bigint[], %(texts)s::text[], %(hashes)s::bytea[], %(provider_ids)s::text[])
+        AS told (id, text, hash, provider_id)
+    WHERE m.id = told.id
+)
+UPDATE campaigns_enrolment SET status = 'done', due_at = NULL, waits_for = ''
+WHERE id = ANY (%(enrolments)s) AND status = 'active'"""
 
 # The holder's late answer still settles a row that turned uncertain meanwhile.
 MINE = """(
     (m.status IN ('claimed', 'committing') AND m.claim = %(token)s)
     OR (m.status = 'uncertain' AND m.last_claim = %(token)s))"""
-
-SENT = f"""
-WITH told AS (
-    SELECT * FROM unnest(%(ids)s::bigint[], %(texts)s::text[], %(hashes)s::bytea[], %(provider_ids)s::text[])
-        AS told (id, text, hash, provider_id)
-), picked AS (
-    SELECT m.id FROM campaigns_message m
-    WHERE m.id = ANY (%(ids)s) AND m.status <> 'claimed' AND {MINE} ORDER BY m.id FOR UPDATE
-), sent AS (
-    UPDATE campaigns_message m
-    SET status = 'sent', sent_at = now(), reply_text = left(told.text, 500), content_hash = told.hash,
-        wire_message_id = told.provider_id, tries = m.tries + 1, claim = NULL, last_claim = %(token)s,
-        lease_until = NULL, reason = ''
-    FROM picked JOIN told USING (id) WHERE m.id = picked.id
-    RETURNING m.enrolment_id
-)
-UPDATE campaigns_enrolment e SET status = 'done', due_at = NULL, waits_for = ''
-FROM sent WHERE e.id = sent.enrolment_id AND e.status = 'active'"""
 
 NOT_SENT = f"""
 WITH told AS (
@@ -142,41 +150,100 @@ UPDATE mailboxes_mailbox SET failures = 0, blocked_until = NULL, state_reason = 
     SELECT id FROM mailboxes_mailbox WHERE id = ANY (%s) AND failures > 0 ORDER BY id FOR NO KEY UPDATE)"""
 
 
-def commit(cursor: Any, token: UUID, policy: Policy, ids: Sequence[int], stamped_mailboxes: Sequence[int]) -> set[int]:
-    """Move to `committing` what is still ours and may go; return those ids.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A locked message as the group finds it; `mine` and `was_mine` compare its claims with the token."""
 
-    The rest leaves this job: closed where a suppression covers it, else planned again.
-    Mailboxes come before messages, as everywhere.
+    id: int
+    status: str
+    mine: bool
+    was_mine: bool
+    campaign_id: int
+    mailbox_id: int
+    contact_id: int
+    enrolment_id: int
+    in_time: bool
+
+    @property
+    def held(self) -> bool:
+        return self.mine and self.status in ("claimed", "committing")
+
+    @property
+    def open_to_answers(self) -> bool:
+        """The holder's late answer still settles a row that turned uncertain meanwhile."""
+        return self.held or (self.was_mine and self.status == "uncertain")
+
+
+def write(
+    cursor: Any,
+    token: UUID,
+    policy: Policy,
+    *,
+    wanted: Sequence[int] = (),
+    stamped_mailboxes: Sequence[int] = (),
+    settled: Sequence[Outcome] = (),
+    released: Sequence[int] = (),
+) -> set[int]:
+    """Write one group; return the ids of `wanted` that are durable as `committing` once this commits.
+
+    `wanted` want to pass the dot; `settled` say how tries ended, with attempts, enrolments and
+    the suppression that a hard refusal brings; `released` were not tried. `stamped_mailboxes`
+    of wanted rows keep a gap: their row gets the time of the dot, before messages are locked.
     """
-    if not ids:
-        return set()
     if stamped_mailboxes:
         cursor.execute(STAMP_DOTS, {"mailboxes": sorted(set(stamped_mailboxes))})
-    values = {"ids": sorted(ids), "token": token, "dot_lease": policy.dot_lease_seconds}
-    cursor.execute(COMMIT, values)
-    granted = {row[0] for row in cursor.fetchall()}
-    denied = sorted(set(ids) - granted)
-    if denied:
-        moves.close(
-            f"m.id = ANY (%(ids)s) AND m.claim = %(token)s AND {gates.COVERED}",
-            {"ids": denied, "token": token},
-            status="suppressed",
-            reason="suppressed",
-            joins=gates.JOINS,
-        )
-        release(cursor, token, denied)
+    ids = {*wanted, *released, *(outcome.id for outcome in settled)}
+    if not ids:
+        return set()
+    cursor.execute(LOCK, {"token": token, "ids": sorted(ids)})
+    rows = {row[0]: Row(*row) for row in cursor.fetchall()}
+    granted = _commit(cursor, token, policy, [rows[pk] for pk in wanted if pk in rows])
+    _settle(cursor, token, policy, [outcome for outcome in settled if outcome.id in rows], rows)
+    _release(cursor, token, [rows[pk] for pk in released if pk in rows])
     return granted
 
 
-def release(cursor: Any, token: UUID, ids: Sequence[int]) -> None:
+def _commit(cursor: Any, token: UUID, policy: Policy, rows: Sequence[Row]) -> set[int]:
+    """Move to `committing` what may go; the rest leaves this job, closed where a suppression covers it."""
+    held = [row for row in rows if row.held]
+    if not held:
+        return set()
+    cursor.execute(
+        STOPS,
+        {
+            "campaigns": list({row.campaign_id for row in held}),
+            "mailboxes": list({row.mailbox_id for row in held}),
+            "contacts": [row.contact_id for row in held],
+        },
+    )
+    found = set(cursor.fetchall())
+
+    def is_covered(row: Row) -> bool:
+        return bool(found & {("covered", row.contact_id, None), ("covered", row.contact_id, row.campaign_id)})
+
+    def is_free(row: Row) -> bool:
+        return {("campaign", row.campaign_id, None), ("mailbox", row.mailbox_id, None)} <= found
+
+    may = [row.id for row in held if row.in_time and is_free(row) and not is_covered(row)]
+    if may:
+        cursor.execute(COMMIT, {"ids": may, "dot_lease": policy.dot_lease_seconds})
+    stopped = [row.id for row in held if is_covered(row)]
+    if stopped:
+        moves.close("m.id = ANY (%(ids)s)", {"ids": stopped}, status="suppressed", reason="suppressed")
+    _release(cursor, token, [row for row in held if row.id not in may and row.id not in stopped])
+    return set(may)
+
+
+def _release(cursor: Any, token: UUID, rows: Sequence[Row]) -> None:
     """Claimed rows that were not tried go back to planned and to the batcher."""
+    ids = [row.id for row in rows if row.mine and row.status == "claimed"]
     if ids:
-        cursor.execute(RELEASE, {"ids": sorted(ids), "token": token})
+        cursor.execute(RELEASE, {"ids": ids, "token": token})
 
 
-def settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome]) -> None:
-    """Write how tries ended, with attempts, enrolments, and the suppression that a hard refusal brings."""
-    sent = [outcome for outcome in settled if outcome.result == "sent"]
+def _settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome], rows: Mapping[int, Row]) -> None:
+    valid = [outcome for outcome in settled if rows[outcome.id].open_to_answers]
+    sent = [outcome for outcome in valid if outcome.result == "sent"]
     if sent:
         cursor.execute(
             SENT,
@@ -186,9 +253,10 @@ def settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome])
                 "texts": [outcome.text for outcome in sent],
                 "hashes": [outcome.content_hash for outcome in sent],
                 "provider_ids": [outcome.provider_id for outcome in sent],
+                "enrolments": sorted(rows[outcome.id].enrolment_id for outcome in sent),
             },
         )
-    rest = [outcome for outcome in settled if outcome.result != "sent"]
+    rest = [outcome for outcome in valid if outcome.result != "sent"]
     if rest:
         _settle_not_sent(cursor, token, policy, rest)
 

@@ -159,7 +159,7 @@ def _send(letter: Letter, lane: Lane, transport: Transport, ledger: Ledger) -> t
         stop = Stop(lane.mailbox_id, "campaign", error.code, str(error), letter.id)
         return outcome("returned", reason=error.code, phase="render", text=str(error)), stop
     except OutreachError as error:
-        return outcome("failed", reason="rendering", phase="render", text=str(error)), None
+        return outcome("failed", reason=error.code, phase="render", text=str(error)), None
     try:
         if not transport.reusable:
             transport.close()

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from campaigns.ledger import moves
 from campaigns.ledger.moves import Claimed
@@ -147,18 +147,25 @@ def _work(waiting: SimpleQueue[delivery.Lane], writer: LedgerWriter, halts: deli
 
 
 def _apply_stops(writer: LedgerWriter) -> None:
-    """Turn what the lanes reported into stops, one for each thing that is to stop."""
+    """Turn what the lanes reported into stops, one for each thing that is to stop; later when the database is away."""
     by_mailbox: dict[tuple[int, str], delivery.Stop] = {}
     while writer.stops:
         stop = writer.stops.popleft()
         by_mailbox.setdefault((stop.mailbox_id, stop.level), stop)
     for stop in by_mailbox.values():
-        if stop.level == "campaign":
-            _pause_campaign(stop)
-            continue
-        stops.stop(
-            stop.mailbox_id, stop.level, actor=SYSTEM, reason=stop.reason, text=stop.text, times=stop.times
-        )
+        try:
+            _apply(stop)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("stop.not_written", mailbox_id=stop.mailbox_id, error=str(error).strip()[:200])
+            connection.close()
+            writer.stops.append(stop)
+
+
+def _apply(stop: delivery.Stop) -> None:
+    if stop.level == "campaign":
+        _pause_campaign(stop)
+        return
+    stops.stop(stop.mailbox_id, stop.level, actor=SYSTEM, reason=stop.reason, text=stop.text, times=stop.times)
 
 
 def _pause_campaign(stop: delivery.Stop) -> None:

@@ -75,6 +75,7 @@ class LedgerWriter(threading.Thread):
         self._deciding = threading.Lock()  # between an answer and the thread that stops waiting for it
         self._abandoned = False
         self._open: set[int] = set()
+        self._granted: set[int] = set()
         self._renewed = time.monotonic()
 
     def hold(self, ids: Sequence[int]) -> None:
@@ -134,7 +135,7 @@ class LedgerWriter(threading.Thread):
                     group = self._take()
                 if self._finished.is_set() and not self._said and not self._cleared:
                     if self._abandoned:
-                        self._abandon()
+                        self._write(self._left())
                     return
         finally:
             connection.close()
@@ -176,15 +177,15 @@ class LedgerWriter(threading.Thread):
 
     def _transact(self, group: Group) -> set[int]:
         with transaction.atomic(), connection.cursor() as cursor:
-            granted = outcomes.commit(
+            granted = outcomes.write(
                 cursor,
                 self.token,
                 self.policy,
-                [request.letter.id for request in group.requests],
-                [request.letter.mailbox_id for request in group.requests if request.gap],
+                wanted=[request.letter.id for request in group.requests],
+                stamped_mailboxes=[request.letter.mailbox_id for request in group.requests if request.gap],
+                settled=group.settled,
+                released=group.released,
             )
-            outcomes.settle(cursor, self.token, self.policy, group.settled)
-            outcomes.release(cursor, self.token, group.released)
             outcomes.clear(cursor, group.cleared)
         self.commits += 1
         return granted
@@ -196,10 +197,13 @@ class LedgerWriter(threading.Thread):
                 request.answered.set()
             if not request.granted:
                 self._open.discard(request.letter.id)
-            elif request.given_up:
+                continue
+            self._granted.add(request.letter.id)
+            if request.given_up:
                 self._said.append(Outcome(request.letter.id, request.letter.mailbox_id, "returned", "granted_too_late"))
         for outcome in group.settled:
             self._open.discard(outcome.id)
+            self._granted.discard(outcome.id)
             self.counts[outcome.result] = self.counts.get(outcome.result, 0) + 1
         self._open.difference_update(group.released)
         self.stops.extend(group.stops)  # only now: a stop takes rows back, and its own attempt has to be written first
@@ -218,10 +222,10 @@ class LedgerWriter(threading.Thread):
         log.error("ledger.refused", error=str(error).strip()[:500], messages=[r.letter.id for r in group.requests])
         self._answer(group, set())
 
-    def _abandon(self) -> None:
-        """Claimed rows first: what is left after that is past the point of no return."""
-        self._write(Group(released=(left := sorted(self._open))))
-        self._write(Group(settled=[Outcome(pk, 0, "uncertain", "stopped_waiting", "dot") for pk in left]))
+    def _left(self) -> Group:
+        """What abandoned threads hold: released, or uncertain where the dot may be out."""
+        doubtful = [Outcome(pk, 0, "uncertain", "stopped_waiting", "dot") for pk in sorted(self._granted)]
+        return Group(settled=doubtful, released=sorted(self._open - self._granted))
 
     def _renew_when_due(self) -> None:
         if time.monotonic() - self._renewed < self.policy.lease_seconds / 3 or not self._open:

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from campaigns import validation
 from campaigns.ledger import moves
-from campaigns.models import Campaign, ContactList, ListEntry, Message, Step
+from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Step
 from campaigns.services import specs
 from mailboxes.models import Mailbox, Pool
 from outreach.common.errors import BadInput, NotReady, OutreachError
@@ -58,10 +58,11 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
             campaign.save(force_insert=True)
     except IntegrityError as error:
         raise BadInput(f"name: there is already a campaign {campaign.name!r}; choose another name.") from error
-    for position, step in enumerate(plan.steps, start=1):
-        if step.get("subject") and step.get("text_body"):
-            _check_step(position, step["subject"], step["text_body"], step.get("html_body", ""))
-        Step.objects.create(tenant=tenant, campaign=campaign, position=position, **step)
+    for position, values in enumerate(plan.steps, start=1):
+        step = Step(tenant=tenant, campaign=campaign, position=position, **values)
+        if step.subject and step.text_body:  # a draft may lack them; what it has must be sound
+            _compiled(step)
+        step.save(force_insert=True)
     audit.record(actor, "campaign.created", campaign)
     return campaign
 
@@ -74,11 +75,11 @@ def _named(model: Any, tenant: Tenant, name: str, place: str) -> Any:
     return found
 
 
-def _check_step(position: int, subject: str, text: str, html: str) -> None:
-    try:
-        validation.compile_step(subject, text, html)
-    except OutreachError as error:
-        raise BadInput(f"step {position}: {error}", step=position) from error
+def _compiled(step: Step) -> validation.CompiledStep:
+    """The step's parts, parsed. Raises BadInput or TemplateTooCostly with step, part, line and remedy."""
+    return validation.compile_step(
+        step.subject, step.text_body, step.html_body, step=f"Step {step.position}", is_first=step.position == 1
+    )
 
 
 def preflight(campaign: Campaign) -> list[str]:
@@ -114,12 +115,22 @@ def _step_lacks(step: Step) -> list[str]:
         lacks.append(f"Step {step.position} has no subject.")
     if not step.text_body.strip():
         lacks.append(f"Step {step.position} has no text; every message needs a plain text part.")
-    if not lacks:
-        try:
-            validation.compile_step(step.subject, step.text_body, step.html_body)
-        except OutreachError as error:
-            lacks.append(f"Step {step.position}: {error}")
-    return lacks
+    if lacks:
+        return lacks
+    try:
+        compiled = _compiled(step)
+    except OutreachError as error:
+        return [str(error)]
+    unknown = [name for name in compiled.unknown(()) if not _somebody_has(step.campaign.contact_list, name)]
+    return [
+        f"Step {step.position} writes {{{{ {name} }}}}, and no contact of the list has such a field; "
+        "correct the name or import the column."
+        for name in unknown
+    ]
+
+
+def _somebody_has(contact_list: ContactList | None, name: str) -> bool:
+    return Contact.objects.filter(entries__contact_list=contact_list, fields__has_key=name).exists()
 
 
 @transaction.atomic

@@ -28,9 +28,7 @@ UNROUTABLE = (".arpa", ".onion")  # names that never carry mail
 SPECIAL_USE = re.compile(r"(.*[.@])(invalid|local|localhost)\Z", re.IGNORECASE | re.DOTALL)  # RFC 6761
 
 # C0 and C1 controls, the Unicode line ends, lone surrogates, and the Bidi_Control characters
-UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LINE_ENDS = "\r\n\x0b\x0c\x85\u2028\u2029"
 ENCODED_WORD = re.compile(r"=\?[^?\s]*\?[A-Za-z]\?[^?]*\?=")
 
@@ -128,11 +126,7 @@ def header_text(value: str, where: str) -> str:
     if found:
         kind = "a line break" if found[0] in LINE_ENDS else "an invisible control character"
         name = f"U+{ord(found[0]):04X}"
-        raise HeaderInjection(
-            f"{where} has {kind} in it ({name}), which could forge a header. Remove it.", field=where
-        )
+        raise HeaderInjection(f"{where} has {kind} in it ({name}), which could forge a header. Remove it.", field=where)
     if "=?" in value and ENCODED_WORD.search(value):
-        raise HeaderInjection(
-            f"{where} has an encoded word in it (=?...?=). Write the text itself.", field=where
-        )
+        raise HeaderInjection(f"{where} has an encoded word in it (=?...?=). Write the text itself.", field=where)
     return value

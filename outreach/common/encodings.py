@@ -40,19 +40,24 @@ def not_utf8(path: Path, file: BinaryIO) -> BadInput:
     """The refusal of a file that turned out not to be UTF-8, with the line and the likely encoding."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line = 1
+    line, last = 1, b""
     while chunk := file.read(_CHUNK):
         held = decoder.getstate()[0]  # the beginning of a character that the last chunk cut
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:
             data = held + chunk
-            ends = data[: error.start].replace(b"\r\n", b"\n")
-            line += ends.count(b"\n") + ends.count(b"\r")
+            line += _line_ends(data[: error.start], last)
             return _refused(path, guess(data[error.start : error.start + 65536]), line)
-        ends = chunk.replace(b"\r\n", b"\n")
-        line += ends.count(b"\n") + ends.count(b"\r")
+        line += _line_ends(chunk, last)
+        last = chunk[-1:]
     return _refused(path, "", line)  # it ends in the middle of a character
+
+
+def _line_ends(data: bytes, before: bytes) -> int:
+    """How many lines end in `data`, which follows the byte `before`: at CR, LF or CR LF."""
+    pairs = data.count(b"\r\n") + (before == b"\r" and data.startswith(b"\n"))
+    return data.count(b"\r") + data.count(b"\n") - pairs
 
 
 def guess(sample: bytes) -> str:

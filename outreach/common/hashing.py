@@ -24,9 +24,7 @@ class Hasher:
 
     def __init__(self, hash_key: bytes) -> None:
         if len(hash_key) < MIN_KEY_BYTES:
-            raise BadInput(
-                f"HASH_KEY has {len(hash_key)} bytes and needs {MIN_KEY_BYTES} random ones or more."
-            )
+            raise BadInput(f"HASH_KEY has {len(hash_key)} bytes and needs {MIN_KEY_BYTES} random ones or more.")
         self._key = bytes(hash_key)
 
     @classmethod

@@ -34,7 +34,7 @@ class Refusal(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row; the cells of a refused one stand as in the file, as far as they could be read."""
+    """One row, with an apostrophe before formulas taken away; of a refused one what could be read."""
 
     line: int
     cells: list[str]

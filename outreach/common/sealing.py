@@ -48,9 +48,7 @@ def parse_keys(text: str) -> tuple[Key, ...]:
     for place, entry in enumerate((part.strip() for part in text.split(",")), start=1):
         key_id, colon, encoded = entry.partition(":")
         if not colon or not KEY_ID.match(key_id):
-            raise BadInput(
-                f"Key {place} of the list is not of the form id:base64, with an id of letters and digits."
-            )
+            raise BadInput(f"Key {place} of the list is not of the form id:base64, with an id of letters and digits.")
         if key_id in keys:
             raise BadInput(f"Key id {key_id!r} is in the list twice. Give every key an id of its own.")
         try:
@@ -116,8 +114,7 @@ class Keyring:
             return cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], header + joined(aad))
         except InvalidTag:
             raise SealBroken(
-                f"The secret does not open with key {key_id!r}: it was changed or belongs elsewhere. "
-                "Enter it again.",
+                f"The secret does not open with key {key_id!r}: it was changed or belongs elsewhere. Enter it again.",
                 key_id=key_id,
             ) from None
 

@@ -144,7 +144,8 @@ class Table:
                     line = read(LINE_CHARS)
                 yield _TOO_LONG
         finally:
-            text.detach()
+            if not self._file.closed:  # a reading that was given up may end after the table
+                text.detach()
 
     def _header(self) -> tuple[list[str], str]:
         """The first row under the delimiter that makes most of it."""
@@ -221,19 +222,19 @@ class Table:
             return Row(line, (cells + [""] * width)[:width], [Refusal(line, "", reason)])
         refusals, taken = [], []
         for place, (name, cell) in enumerate(zip(self.columns, cells, strict=True)):
-            text = cell
-            if place not in self.ignored:
-                try:
-                    header_text(cell, name)
-                except BadInput as error:
-                    refusals.append(Refusal(line, name, str(error)))
-                if name not in self.shape.verbatim:
-                    text = formulas.restore(cell)
-                    if formulas.found(cell):
-                        reason = "begins like a formula; if it is meant as text, put an apostrophe (') first"
-                        refusals.append(Refusal(line, name, reason))
-            taken.append(text)
-        return Row(line, cells if refusals else taken, refusals)
+            verbatim = name in self.shape.verbatim
+            taken.append(cell if verbatim else formulas.restore(cell))
+            if place in self.ignored:
+                continue
+            try:
+                header_text(cell, name)
+            except BadInput as error:
+                refusals.append(Refusal(line, name, str(error)))
+            else:
+                if formulas.found(cell) and not verbatim:
+                    reason = "begins like a formula; if it is meant as text, put an apostrophe (') first"
+                    refusals.append(Refusal(line, name, reason))
+        return Row(line, taken, refusals)
 
 
 def _normal(title: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from campaigns.models import Campaign, Enrolment, Message
+from campaigns.models import Campaign, Contact, Enrolment, Message
 from campaigns.pipeline import planner
 from campaigns.services import campaigns, specs
 from mailboxes.models import AllowanceReturn, Mailbox
@@ -81,8 +81,9 @@ def test_a_description_becomes_a_draft(tenant):
         ({"window": {"days": ["someday"]}}, "a list of mon, tue"),
         ({"steps": [{"subject": "a", "text": "b"}]}, "either at the top or under steps"),
         ({"subject": 5}, "subject: write it as text"),
-        ({"subject": "{{ nope"}, "step 1"),
-        ({"text": "{% include '/etc/passwd' %}"}, "step 1"),
+        ({"subject": "{{ nope"}, "Step 1, subject"),
+        ({"subject": "Re: your order"}, "begins like an answer"),
+        ({"text": "{% include '/etc/passwd' %}"}, "Step 1, text"),
     ],
 )
 def test_a_bad_description_is_refused_with_its_place(tenant, change, says):
@@ -132,6 +133,14 @@ def test_a_campaign_that_lacks_something_does_not_start_and_says_what(tenant, wi
     assert any(says in sentence for sentence in caught.value.missing), caught.value.missing
     campaign.refresh_from_db()
     assert (campaign.status, Enrolment.objects.count()) == ("draft", 0)
+
+
+def test_a_field_that_nobody_has_is_named(tenant):
+    text = "Dear {{ title }} {{ last_name }}, your {{ plan }} ends.\n"
+    campaign = campaigns.create(tenant, SPEC | {"text": text}, actor=SYSTEM)
+    Contact.objects.filter(pk=Contact.objects.first().pk).update(fields={"plan": "gold"})
+
+    assert [sentence.split(",")[0] for sentence in campaigns.preflight(campaign)] == ["Step 1 writes {{ title }}"]
 
 
 def test_follow_ups_do_not_start_before_replies_can_be_read(tenant):

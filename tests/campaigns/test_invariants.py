@@ -64,7 +64,7 @@ class World:
     def send(self, message: moves.Claimed, token: UUID, result: str) -> None:
         row = Message.objects.get(pk=message.id)
         with connection.cursor() as cursor:
-            granted = outcomes.commit(cursor, token, POLICY, [message.id], [])
+            granted = outcomes.write(cursor, token, POLICY, wanted=[message.id])
             if not granted:
                 return
             assert row.contact_id not in self.stopped_contacts, "I4: committed after a stop"
@@ -78,7 +78,7 @@ class World:
             if result != "crash_after_dot":
                 suppress = result == "failed"
                 outcome = Outcome(message.id, message.mailbox_id, result, phase="dot", code=550, suppress=suppress)
-                outcomes.settle(cursor, token, POLICY, [outcome])
+                outcomes.write(cursor, token, POLICY, settled=[outcome])
                 if suppress:
                     self.stopped_contacts.add(row.contact_id)
 

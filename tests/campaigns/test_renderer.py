@@ -265,7 +265,7 @@ nasty = st.text(
 readable = nasty.map(lambda text: "".join(c for c in text if c.isprintable()).replace("=?", "=")).filter(str.strip)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(readable, readable, nasty, nasty)
 @example("x" * 990, "y" * 990, "z" * 2000, "ж" * 2000)
 @example("a " * 400, " b" * 400, "word " * 500, "=" * 3000)
@@ -308,7 +308,7 @@ piece = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(piece, min_size=1, max_size=12).map("".join), nasty, nasty)
 def test_filling_in_directly_gives_what_liquid_gives(source, first, second):
     values = {name: parts.clean(value) for name, value in (("a", first), ("b", second)) if value}
@@ -371,8 +371,8 @@ def test_one_more_mailbox_costs_no_compilation():
 def best_of(function, times=7, loops=200):
     best = float("inf")
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(loops):
             function()
-        best = min(best, (time.perf_counter() - began) / loops)
+        best = min(best, (time.thread_time() - began) / loops)
     return best

@@ -149,11 +149,11 @@ def test_a_template_sees_strings_and_nothing_else():
     ],
 )
 def test_a_bomb_ends_in_a_refusal_within_two_seconds(source):
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises((BadInput, TemplateTooCostly), match="Step 2, text"):
         compile_step("Hello", source, step="Step 2")
 
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.attack("A21")
@@ -183,11 +183,11 @@ def test_a_bomb_that_waits_for_its_data_stops_at_the_render():
     step = compile_step("Hello", '{% assign l = a | split: "," %}{{ l | join: a }}')
     assert step.text.render({"a": "x,y"}) == "xx,yy"
 
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(TemplateTooCostly, match="it takes more work"):
         step.text.render({"a": "x," * 4000})
 
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.attack("A21")
@@ -195,10 +195,10 @@ def test_the_largest_template_that_passes_renders_in_bounded_time():
     source = "{% for i in (1..200) %}" + "{% if a == b %}{% endif %}" * 120 + "{% endfor %}"
     step = compile_step("Hello", source)
 
-    began = time.perf_counter()
+    began = time.thread_time()
     step.text.render({"a": "x", "b": "y"})
 
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.attack("A23")

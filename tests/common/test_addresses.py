@@ -114,10 +114,10 @@ def test_a_hundred_thousand_usual_addresses_take_less_than_a_second():
 
 
 def timed(many):
-    began = time.perf_counter()
+    began = time.thread_time()
     for text in many:
         addresses.parse(text)
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 def test_an_internationalized_local_part_says_that_it_needs_smtputf8():

@@ -173,10 +173,10 @@ def test_every_reason_is_of_one_class():
     "word", ["user ", "mailbox full ", "<", "over over ", "http://", "550-5.1.1 ", "a@", "daily user ", "\0"]
 )
 def test_a_hostile_answer_takes_no_time(word):
-    began = time.perf_counter()
+    began = time.thread_time()
     classify(550, None, word * 1_000_000)
 
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 # --- Real bounces. The corpus stays outside of the project. ------------------------------------------------------
