@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from campaigns import reports
 from campaigns.admin.searching import IndexedSearch, pk_of
 from campaigns.models import Attempt, Message
+from campaigns.services import outcomes
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, row_link, state
+
+
+class EvidenceForm(forms.Form):
+    """How it is known; kept with the message."""
+
+    evidence = forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, label=_("How it is known"))
 
 
 @admin.register(Message)
@@ -42,6 +51,8 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
         (_("Identity"), {"fields": ("message_id", "wire_message_id", "content", "batch", "claim", "last_claim")}),
     )
 
+    actions = ("settle_sent", "settle_failed")
+
     status_label = labelled("status", _("status"))
 
     def get_search_results(self, request, queryset, search_term):
@@ -58,6 +69,22 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
         if row is not None:
             extra["attempts"] = reports.attempts(row)
         return super().change_view(request, object_id, form_url, extra)
+
+    def detail_actions(self, request, row):
+        return super().detail_actions(request, row) if row.status == Message.Status.UNCERTAIN else []
+
+    @admin.action(description=_("It was sent"), permissions=["settle"])
+    def settle_sent(self, request, queryset):
+        question = _("For uncertain messages of which the host's log, a reply or a bounce shows that they went out.")
+        return self.ask(request, queryset, outcomes.settle, question=question, form_class=EvidenceForm, sent=True)
+
+    @admin.action(description=_("It was not sent"), permissions=["settle"])
+    def settle_failed(self, request, queryset):
+        question = _("These people are not written to again in this campaign; be sure that the mail is not there.")
+        return self.ask(request, queryset, outcomes.settle, question=question, form_class=EvidenceForm, sent=False)
+
+    def has_settle_permission(self, request):
+        return request.actor.can("campaigns.settle")
 
     @admin.display(description=_("recipient"))
     def recipient(self, row):

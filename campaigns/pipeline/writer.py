@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
@@ -25,19 +26,25 @@ from campaigns.pipeline.delivery import Letter, Stop
 log = structlog.get_logger(__name__)
 
 REPEATABLE = frozenset({"40P01", "40001", "25006"})  # deadlock, serialization failure, read-only
+AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 MAX_GROUP = 500
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
-@dataclass(slots=True, eq=False)
 class Request:
-    """A thread's wish to pass the dot. `granted` is read after `answered` is set."""
+    """A thread's wish to pass the dot. `answer` is locked until the writer has answered; then `granted` is read.
 
-    letter: Letter
-    gap: bool
-    answered: threading.Event = field(default_factory=threading.Event)
-    granted: bool = False
-    given_up: bool = False  # its thread went away without passing the dot
+    A bare lock, since there is one for every mail and an Event costs a multiple of it. `given_up` says that
+    its thread went away without passing the dot.
+    """
+
+    __slots__ = ("answer", "gap", "given_up", "granted", "letter")
+
+    def __init__(self, letter: Letter, gap: bool) -> None:
+        self.letter, self.gap = letter, gap
+        self.granted = self.given_up = False
+        self.answer = threading.Lock()
+        self.answer.acquire()
 
 
 @dataclass(slots=True)
@@ -88,9 +95,9 @@ class LedgerWriter(threading.Thread):
         request = Request(letter, letter.mailbox_id in self.gaps)
         self._said.append(request)
         self._wake.set()
-        if not request.answered.wait(self.policy.lease_seconds):
+        if not request.answer.acquire(timeout=self.policy.lease_seconds):
             with self._deciding:
-                request.given_up = not request.answered.is_set()
+                request.given_up = request.answer.locked()
         return request.granted and not request.given_up
 
     def settle(self, outcome: Outcome) -> None:
@@ -146,7 +153,7 @@ class LedgerWriter(threading.Thread):
             said = self._said.popleft()
             if isinstance(said, Request):
                 if self._abandoned:
-                    said.answered.set()
+                    said.answer.release()
                 elif not said.given_up:
                     group.requests.append(said)
             elif isinstance(said, Outcome):
@@ -165,7 +172,7 @@ class LedgerWriter(threading.Thread):
             try:
                 granted = self._transact(group)
                 break
-            except (DatabaseError, InterfaceError) as error:
+            except (psycopg.Error, DatabaseError, InterfaceError) as error:
                 if not _passes_by_itself(error):
                     self._split(group, error)
                     return
@@ -176,7 +183,7 @@ class LedgerWriter(threading.Thread):
         self._answer(group, granted)
 
     def _transact(self, group: Group) -> set[int]:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(), _bare_cursor() as cursor:
             granted = outcomes.write(
                 cursor,
                 self.token,
@@ -191,10 +198,11 @@ class LedgerWriter(threading.Thread):
         return granted
 
     def _answer(self, group: Group, granted: set[int]) -> None:
-        for request in group.requests:
-            with self._deciding:
+        with self._deciding:
+            for request in group.requests:
                 request.granted = request.letter.id in granted
-                request.answered.set()
+                request.answer.release()
+        for request in group.requests:
             if not request.granted:
                 self._open.discard(request.letter.id)
                 continue
@@ -231,16 +239,22 @@ class LedgerWriter(threading.Thread):
         if time.monotonic() - self._renewed < self.policy.lease_seconds / 3 or not self._open:
             return
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
+            with transaction.atomic(), _bare_cursor() as cursor:
                 outcomes.renew(cursor, self.token, self.policy, list(self._open))
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             log.warning("ledger.not_renewed", error=str(error).strip()[:200])
             connection.close()
         else:
             self._renewed = time.monotonic()
 
 
+def _bare_cursor() -> psycopg.Cursor[tuple[Any, ...]]:
+    """A cursor that binds on the server: Django's writes every parameter into the text, in Python."""
+    connection.ensure_connection()
+    return psycopg.Cursor(connection.connection)
+
+
 def _passes_by_itself(error: Exception) -> bool:
     """Deadlocks, serialization failures, a database that is away or read-only; not a row it refuses."""
-    state: Any = getattr(error.__cause__, "sqlstate", None)
-    return isinstance(error, (OperationalError, InterfaceError)) or state in REPEATABLE
+    state = getattr(error, "sqlstate", None) or getattr(error.__cause__, "sqlstate", None)
+    return isinstance(error, AWAY) or state in REPEATABLE

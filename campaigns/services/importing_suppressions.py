@@ -38,10 +38,6 @@ COLUMNS = (
 EVERY = 10_000  # rows between two reports
 PUSHED = 5000  # entries that one push is told of
 
-NEW_TABLE = """
-DROP TABLE IF EXISTS pg_temp.suppression_new;
-CREATE TEMP TABLE suppression_new (hash bytea NOT NULL, wide boolean NOT NULL) ON COMMIT DROP"""
-
 # Of an entry that stands there several times the first line counts; what is in force already stays as it is.
 TAKE_OVER = """
 WITH added AS (
@@ -83,6 +79,7 @@ def import_suppressions(
         try:
             with transaction.atomic():
                 staging.create(STAGE, COLUMNS)
+                staging.create("suppression_new", (("hash", "bytea"), ("wide", "boolean")))
                 yield from _stage(tenant, table, refused, report)
                 report.phase = "writing"
                 yield report
@@ -159,8 +156,6 @@ def _take_over(tenant: Tenant | None, path: Path | str, report: Report) -> None:
         "scope": Suppression.Scope.TENANT if tenant else Suppression.Scope.PLATFORM,
         "via": f"import of {Path(path).name}"[:100],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(NEW_TABLE)
     distinct = staging.row(f"SELECT count(DISTINCT hash) FROM {STAGE}", {})[0]
     report.created = staging.execute(TAKE_OVER, values)
     report.unchanged = distinct - report.created

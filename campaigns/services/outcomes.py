@@ -36,7 +36,7 @@ def settle(message: Message, *, actor: Actor, sent: bool, evidence: str) -> Mess
     row.status, row.reason = target, "" if sent else NOT_SENT
     row.reply_text = evidence.strip()[:500]
     if sent:
-        row.sent_at = Now()  # type: ignore[assignment]
+        row.sent_at = Now()
     row.save(update_fields=["status", "reason", "reply_text", "sent_at"])
     ended = {"status": "done"} if sent else {"status": "stopped", "stop_reason": NOT_SENT}
     Enrolment.objects.filter(pk=row.enrolment_id, status=Enrolment.Status.ACTIVE).update(

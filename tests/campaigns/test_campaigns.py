@@ -60,7 +60,8 @@ def test_a_description_becomes_a_draft(tenant):
 
     campaign.refresh_from_db()
     assert (campaign.status, campaign.pool.name, campaign.contact_list.name) == ("draft", "sales", "customers")
-    assert (str(campaign.window_from), campaign.window_days, campaign.window_zone) == ("09:30:00", [0, 4], "Europe/Kyiv")
+    window = (str(campaign.window_from), campaign.window_days, campaign.window_zone)
+    assert window == ("09:30:00", [0, 4], "Europe/Kyiv")
     step = campaign.steps.get()
     assert (step.subject, step.text_body, step.html_body) == (SPEC["subject"], SPEC["text"], "<p>Good day.</p>")
     assert campaigns.preflight(campaign) == []

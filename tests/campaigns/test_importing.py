@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from campaigns.models import Contact, ContactList, ListEntry, Message, Suppression
-from campaigns.services import campaigns, contact_rows, importing, importing_suppressions, suppression
+from campaigns.services import campaigns, contact_rows, contact_stage, importing, importing_suppressions, suppression
 from mailboxes.models import Mailbox
 from outreach.common.errors import BadInput, NotAllowed
 from tenants import permissions
@@ -326,6 +326,35 @@ def test_the_second_of_the_same_address_is_refused_and_the_first_counts(tenant, 
     assert Contact.objects.get(email_key="ann@acme.example").first_name == "Ann"
 
 
+@pytest.mark.parametrize("errs", [False, True])
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_repeated_addresses_are_found_across_chunks(tenant, write, monkeypatch, chunk, errs):
+    monkeypatch.setattr(importing, "CHUNK", chunk)
+    if errs:  # every address looks as if it had been met before
+        monkeypatch.setattr(contact_rows.Met, "before", lambda *_: True)
+    names = "abcadbeeafa"
+    report = run(tenant, write(*(row(f"{name}@acme.example", company=f"{line}") for line, name in enumerate(names, 2))))
+
+    assert (report.created, report.refused) == (6, 5)
+    assert sorted((found.line, found.reason[-1]) for found in report.refusals) == [
+        (5, "2"), (7, "3"), (9, "8"), (10, "2"), (12, "2"),
+    ]  # fmt: skip
+    taken = dict(Contact.objects.values_list("email", "company"))
+    assert taken == {f"{name}@acme.example": str(names.index(name) + 2) for name in names}
+
+
+def test_a_failure_while_writing_is_raised_and_nothing_stays(tenant, write, monkeypatch, tmp_path):
+    monkeypatch.setattr(importing, "CHUNK", 2)
+    monkeypatch.setattr(contact_stage, "NEXT_CHUNK", "SELECT 1 / (4 - count(*)) FROM contact_stage")
+    path = write(*(row(f"{name}@acme.example") for name in "abcdefg"), row("bad"))
+
+    with pytest.raises(DatabaseError, match="division by zero"):
+        run(tenant, path)
+
+    assert [model.objects.count() for model in (Contact, ContactList, ListEntry)] == [0, 0, 0]
+    assert [found.name for found in tmp_path.iterdir()] == ["people.csv"]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -420,7 +449,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(tenant, write, tmp_path):
 
 
 def test_a_reader_who_gives_up_leaves_nothing(tenant, write, tmp_path, monkeypatch):
-    monkeypatch.setattr(importing, "EVERY", 1)
+    monkeypatch.setattr(importing, "CHUNK", 1)
     reports = importing.import_contacts(
         tenant, write(row(), row("bad"), row("c@acme.example")), list_name="All", actor=SYSTEM
     )
@@ -461,6 +490,7 @@ def test_memory_does_not_grow_with_the_file(tenant, write, monkeypatch):
     # What is remembered is bounded; a small bound shows it with a small file.
     monkeypatch.setattr(contact_rows, "REMEMBERED", 100)
     monkeypatch.setattr(contact_rows, "DOMAINS", 100)
+    monkeypatch.setattr(importing, "CHUNK", 100)
     run(tenant, write(row("warm@up.example")))
     small = write(*(row(f"a@d{i}.example", source=f"fair {i}") for i in range(500)), name="small.csv")
     large = write(*(row(f"b@d{i}.example", source=f"fair {i}") for i in range(5000)), name="large.csv")

@@ -1,0 +1,193 @@
+"""The contact import's tables and statements: one chunk of rows after the other, in one transaction.
+
+contact_stage holds the chunk, contact_seen what earlier chunks held, contact_again the rows whose address may
+stand in the file twice; these are looked at last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from campaigns.services import contact_rows
+from outreach.common import staging
+
+# Rows of contact_again whose address another row has: the first one counts.
+REFUSE_REPEATED = """
+WITH firsts AS (
+    SELECT address_hash, min(line) AS line FROM contact_again GROUP BY address_hash
+), gone AS (
+    DELETE FROM contact_again a USING firsts f LEFT JOIN contact_seen s USING (address_hash)
+    WHERE a.address_hash = f.address_hash AND a.line > COALESCE(s.line, f.line)
+    RETURNING a.line, COALESCE(s.line, f.line) AS first
+)
+INSERT INTO import_refused (line, place, reason)
+SELECT line, 'email', 'is the same address as in line ' || first FROM gone"""
+
+# Look-ups of single rows, from the stage, by a hash that hardly anybody else has: LIMIT keeps the planner
+# from turning them round and `+ 0` from an index on the tenant, whose statistics may know nothing of a
+# tenant that was filled a moment ago. A join chosen by such numbers ran for hours.
+KNOWN = """(
+    SELECT c.id, c.fields FROM campaigns_contact c
+    WHERE c.address_hash = s.address_hash AND c.tenant_id + 0 = %(tenant)s AND c.email_key = s.email_key LIMIT 1
+)"""
+
+# Free columns are merged, so old and new ones together can break the limit.
+REFUSE_FULL = f"""
+WITH full_ones AS (
+    SELECT s.line FROM contact_stage s CROSS JOIN LATERAL {KNOWN} AS known
+    WHERE octet_length((known.fields || s.fields)::text) > %(bytes)s
+       OR (SELECT count(*) FROM jsonb_object_keys(known.fields || s.fields)) > %(keys)s
+), gone AS (
+    DELETE FROM contact_stage s USING full_ones f WHERE s.line = f.line RETURNING s.line
+)
+INSERT INTO import_refused (line, place, reason)
+SELECT line, '', 'the fields of this contact, old and new together, would have more than '
+    || %(keys)s || ' names or ' || %(bytes)s || ' bytes' FROM gone"""
+
+# Known people are brought up to date: what the file leaves empty stays, and the ground, with all that
+# proves it, changes only to a newer one. Nothing is written where nothing would change.
+TAKE_OVER = """
+WITH taken AS (
+    INSERT INTO campaigns_contact AS c (
+        tenant_id, email, email_key, address_hash, domain_hashes, first_name, last_name, company, country,
+        time_zone, person_kind, source, lawful_basis, basis_date, basis_expires_on, basis_evidence, fields,
+        created_at
+    )
+    SELECT %(tenant)s, email, email_key, address_hash, domain_hashes, first_name, last_name, company, country,
+        time_zone, person_kind, source, lawful_basis, basis_date::date, NULLIF(basis_expires_on, '')::date,
+        basis_evidence, fields, now()
+    FROM contact_stage
+    ON CONFLICT (tenant_id, email_key) DO UPDATE SET
+        first_name = COALESCE(NULLIF(excluded.first_name, ''), c.first_name),
+        last_name = COALESCE(NULLIF(excluded.last_name, ''), c.last_name),
+        company = COALESCE(NULLIF(excluded.company, ''), c.company),
+        country = COALESCE(NULLIF(excluded.country, ''), c.country),
+        time_zone = COALESCE(NULLIF(excluded.time_zone, ''), c.time_zone),
+        person_kind = excluded.person_kind,
+        source = CASE WHEN excluded.basis_date > c.basis_date THEN excluded.source ELSE c.source END,
+        lawful_basis =
+            CASE WHEN excluded.basis_date > c.basis_date THEN excluded.lawful_basis ELSE c.lawful_basis END,
+        basis_date = GREATEST(excluded.basis_date, c.basis_date),
+        basis_expires_on = CASE WHEN excluded.basis_date > c.basis_date THEN excluded.basis_expires_on
+            ELSE c.basis_expires_on END,
+        basis_evidence =
+            CASE WHEN excluded.basis_date > c.basis_date THEN excluded.basis_evidence
+            ELSE c.basis_evidence END,
+        fields = c.fields || excluded.fields
+    WHERE excluded.basis_date > c.basis_date OR excluded.person_kind <> c.person_kind
+        OR NOT c.fields @> excluded.fields
+        OR excluded.first_name NOT IN ('', c.first_name) OR excluded.last_name NOT IN ('', c.last_name)
+        OR excluded.company NOT IN ('', c.company) OR excluded.country NOT IN ('', c.country)
+        OR excluded.time_zone NOT IN ('', c.time_zone)
+    RETURNING c.id, c.xmax = 0 AS is_new
+), entered AS (
+    INSERT INTO campaigns_listentry (tenant_id, contact_list_id, contact_id)
+    SELECT %(tenant)s, %(list)s, id FROM taken ON CONFLICT DO NOTHING
+)
+SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM taken"""
+
+# Those whom TAKE_OVER did not touch enter the list too.
+ENTER_UNCHANGED = f"""
+INSERT INTO campaigns_listentry (tenant_id, contact_list_id, contact_id)
+SELECT %(tenant)s, %(list)s, known.id FROM contact_stage s CROSS JOIN LATERAL {KNOWN} AS known
+ORDER BY s.line
+ON CONFLICT DO NOTHING"""
+
+# By address alone where no domain is suppressed, which is a quarter of the look-ups.
+COUNT_SUPPRESSED = """
+SELECT count(*), count(found.yes) FROM contact_stage s LEFT JOIN LATERAL (
+    SELECT true AS yes FROM campaigns_suppression p
+    WHERE p.hash = ANY (CASE WHEN %(wide)s THEN s.domain_hashes || s.address_hash ELSE ARRAY[s.address_hash] END)
+      AND p.lifted_at IS NULL AND p.campaign_id IS NULL
+      AND (p.tenant_id IS NULL OR p.tenant_id = %(tenant)s) LIMIT 1
+) AS found ON true"""
+COUNT_ROWS = "SELECT count(*), 0 FROM contact_stage"  # where nothing at all is suppressed
+SUPPRESSED = """
+WITH entries AS NOT MATERIALIZED (
+    SELECT kind FROM campaigns_suppression
+    WHERE lifted_at IS NULL AND campaign_id IS NULL AND (tenant_id IS NULL OR tenant_id = %(tenant)s)
+)
+SELECT EXISTS (SELECT FROM entries), EXISTS (SELECT FROM entries WHERE kind <> 'address')"""
+
+NEXT_CHUNK = """
+INSERT INTO contact_seen SELECT line, address_hash FROM contact_stage;
+TRUNCATE contact_stage"""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of rows that were taken over."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    suppressed: int = 0
+
+    def add(self, other: Taken) -> None:
+        self.created += other.created
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.suppressed += other.suppressed
+
+
+def begin(tenant_id: int, list_id: int, *, has_fields: bool) -> dict[str, Any]:
+    """Empty tables for one import, and the values that its statements take; no other import of the tenant runs.
+
+    Two of them would lock the same contacts in different orders.
+    """
+    values = {
+        "tenant": tenant_id,
+        "list": list_id,
+        "bytes": contact_rows.FIELDS_BYTES,
+        "keys": contact_rows.SHAPE.free,
+        "has_fields": has_fields,
+    }
+    staging.create("contact_stage", contact_rows.STAGE)
+    staging.create("contact_again", contact_rows.STAGE)
+    staging.create("contact_seen", (("line", "integer"), ("address_hash", "bytea")))
+    staging.create_refusals()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('import contacts', %(tenant)s))", values)
+        # Keys are checked with each chunk, while the next one is read, and not all at commit.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(SUPPRESSED, values)
+        some, wide = cursor.fetchone()
+    return values | {"suppressed": some, "wide": wide}
+
+
+def take_chunk(cursor: Any, lines: bytes, values: dict[str, Any]) -> Taken:
+    """Take over rows whose addresses are all new to this import."""
+    with cursor.copy("COPY pg_temp.contact_stage FROM STDIN") as copy:
+        copy.write(lines)
+    return _take_stage(cursor, values)
+
+
+def keep_again(cursor: Any, lines: bytes, values: dict[str, Any]) -> Taken:
+    """Put rows aside whose addresses this import may have had already."""
+    with cursor.copy("COPY pg_temp.contact_again FROM STDIN") as copy:
+        copy.write(lines)
+    return Taken()
+
+
+def take_again(cursor: Any, values: dict[str, Any]) -> Taken:
+    """Refuse the rows put aside whose address really is another row's, and take the others over."""
+    cursor.execute("ANALYZE pg_temp.contact_again, pg_temp.contact_seen")
+    cursor.execute(REFUSE_REPEATED, values)
+    cursor.execute("INSERT INTO contact_stage SELECT * FROM contact_again")
+    return _take_stage(cursor, values)
+
+
+def _take_stage(cursor: Any, values: dict[str, Any]) -> Taken:
+    if values["has_fields"]:
+        cursor.execute(REFUSE_FULL, values)
+    cursor.execute(COUNT_SUPPRESSED if values["suppressed"] else COUNT_ROWS, values)
+    rows, suppressed = cursor.fetchone()
+    cursor.execute(TAKE_OVER, values)
+    created, updated = cursor.fetchone()
+    if created + updated < rows:
+        cursor.execute(ENTER_UNCHANGED, values)
+    cursor.execute(NEXT_CHUNK)
+    return Taken(created, updated, rows - created - updated, suppressed)
