@@ -187,6 +187,7 @@ STORAGES = {
     },
 }
 LANGUAGE_CODE, USE_I18N = "en", True
+FORMAT_MODULE_PATH = ["outreach.formats"]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE, USE_TZ = "UTC", True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
@@ -204,8 +205,10 @@ LOGIN_URL = "admin:login"
 OTP_TOTP_ISSUER = "Outreach"
 AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, 1  # five wrong passwords lock for an hour
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"  # as the form calls it; by the model's name, email, axes would lock nobody
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_LOCKOUT_TEMPLATE = "console/locked.html"
 
 # --- Transport security. INSECURE_HTTP is for a console on loopback, where no certificate can be had: secure
 # --- cookies or a redirect to https would lock everybody out there, so exactly those checks are silenced.

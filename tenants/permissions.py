@@ -34,7 +34,8 @@ ROLES: dict[str, frozenset[str]] = {
     "auditor": frozenset({"tenants.audit"}),
     "client_viewer": frozenset({"campaigns.view"}),
     "client_key": frozenset(
-        {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel", "campaigns.suppress"}
+        {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel"}
+        | {"campaigns.suppress"}
     ),
 }
 

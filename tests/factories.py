@@ -16,11 +16,12 @@ from typing import Any
 from django.conf import settings
 
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Step
+from campaigns.services import contacts
 from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
-from outreach.common.addresses import parents
+from outreach.common.addresses import domain_of
 from outreach.common.hashing import Hasher
 from outreach.common.sealing import Keyring
-from tenants.models import Tenant
+from tenants.models import Tenant, User
 
 PASSWORD = "made-up sign-in"  # of every mailbox made here
 _numbers = itertools.count(1)
@@ -39,6 +40,11 @@ def seal_password(tenant_id: int, seal_ref: uuid.UUID, password: str = PASSWORD)
     """A mailbox password as it stands in the database."""
     place = (str(tenant_id), "mailboxes.Mailbox", str(seal_ref), "smtp_password")
     return Keyring.parse(settings.CREDENTIAL_KEYS).seal(password.encode(), place)
+
+
+def user(email: str = "", **changes: Any) -> User:
+    """A person with the password PASSWORD; is_staff makes an analyst, is_superuser a platform admin."""
+    return User.objects.create_user(email or f"person{_next()}@console.example", PASSWORD, **changes)
 
 
 def tenant(**changes: Any) -> Tenant:
@@ -162,21 +168,16 @@ def people(
         fields |= changes | (each(i) if each else {})
         key = fields.setdefault("email_key", fields["email"])
         fields["address_hash"] = hashes.address(key)
-        fields["domain_hashes"] = domain_hashes(hashes, wide, key.rpartition("@")[2])
+        name = domain_of(key)
+        if name not in wide:
+            wide[name] = contacts.domain_hashes(hashes, name)
+        fields["domain_hashes"] = wide[name]
         rows.append(Contact(tenant=owner, **fields))
     Contact.objects.bulk_create(rows, batch_size=5000)
     if contact_list is not None:
         entries = (ListEntry(tenant=owner, contact_list=contact_list, contact=row) for row in rows)
         ListEntry.objects.bulk_create(entries, batch_size=5000)
     return rows
-
-
-def domain_hashes(hashes: Hasher, known: dict[str, list[bytes]], name: str) -> list[bytes]:
-    """What a contact of that domain is matched by: the domain, and itself and its parents as wildcards."""
-    if name not in known:
-        wildcards = [hashes.wildcard(part) for part in (name, *parents(name))]
-        known[name] = [hashes.domain(name), *wildcards]
-    return known[name]
 
 
 def step(campaign: Campaign, **changes: Any) -> Step:

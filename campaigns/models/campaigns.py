@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
-from tenants.models import TenantForeignKey, TenantOwned
+from tenants.models import TenantForeignKey, TenantImplied, TenantOwned
 
 ALL_DAYS = (0, 1, 2, 3, 4, 5, 6)
 
@@ -104,7 +104,7 @@ class Campaign(Moves, TenantOwned):
         return self.name
 
 
-class Step(TenantOwned):
+class Step(TenantImplied):
     """One message of a campaign. Frozen at launch: a change afterwards makes a new version."""
 
     campaign = TenantForeignKey("campaigns.Campaign", related_name="steps")

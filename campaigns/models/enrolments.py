@@ -6,10 +6,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantForeignKey, TenantOwned
+from tenants.models import TenantForeignKey, TenantImplied
 
 
-class Enrolment(TenantOwned):
+class Enrolment(TenantImplied):
     """Where one contact stands in one campaign.
 
     `due_at` is set exactly while the enrolment waits to be planned; while a message of it is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantForeignKey, TenantOwned
+from tenants.models import TenantForeignKey, TenantImplied, TenantOwned
 
 
 class ContactList(TenantOwned):
@@ -25,7 +25,7 @@ class ContactList(TenantOwned):
         return self.name
 
 
-class ListEntry(TenantOwned):
+class ListEntry(TenantImplied):
     """A contact's place in a list."""
 
     contact_list = TenantForeignKey("campaigns.ContactList", related_name="entries")

@@ -6,10 +6,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantForeignKey, TenantOwned
+from tenants.models import TenantForeignKey, TenantImplied, TenantOwned
 
 
-class Batch(TenantOwned):
+class Batch(TenantImplied):
     """At most `batch_size` due messages of one campaign, handed to a worker as one piece of work."""
 
     campaign = TenantForeignKey("campaigns.Campaign", related_name="batches")
@@ -29,7 +29,7 @@ class Batch(TenantOwned):
         return f"{self.pk}"
 
 
-class Message(TenantOwned):
+class Message(TenantImplied):
     """One mail to one person. This row alone says whether it went out.
 
     `day_on` and `hour_at` name the allowance periods that hold its reservation: the day in
@@ -136,6 +136,7 @@ class Message(TenantOwned):
                 fields=["mailbox"], condition=Q(status__in=["planned", "claimed"]), name="message_mailbox_waiting"
             ),
             models.Index(fields=["contact"], name="message_contact"),
+            models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="message_sent_at"),
             models.Index(fields=["campaign", "status"], name="message_campaign_status"),
         ]
 

@@ -76,7 +76,7 @@ class Met:
     """Whether an address may have been met before, in memory that does not grow with the file.
 
     One bit per address, chosen by its keyed hash; two addresses share a bit now and then, so `before` may err
-    by saying yes, never by saying no. At most 16 MiB: with a million addresses it errs for one in 250.
+    by saying yes, never by saying no. At most 16 MiB: with a million addresses it errs for about one in 270.
     """
 
     def __init__(self, file_bytes: int) -> None:

@@ -28,7 +28,7 @@ SELECT line, 'email', 'is the same address as in line ' || first FROM gone"""
 
 # Look-ups of single rows, from the stage, by a hash that hardly anybody else has: LIMIT keeps the planner
 # from turning them round and `+ 0` from an index on the tenant, whose statistics may know nothing of a
-# tenant that was filled a moment ago. A join chosen by such numbers ran for hours.
+# tenant that was filled a moment ago. A join chosen by such numbers took over ten minutes for 200,000 rows.
 KNOWN = """(
     SELECT c.id, c.fields FROM campaigns_contact c
     WHERE c.address_hash = s.address_hash AND c.tenant_id + 0 = %(tenant)s AND c.email_key = s.email_key LIMIT 1

@@ -22,7 +22,9 @@ class Allowance(models.Model):
         TENANT_DAY = "tenant_day", _("tenant per day")
         CAMPAIGN_DAY = "campaign_day", _("campaign per day")
 
-    tenant = models.ForeignKey("tenants.Tenant", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    tenant = models.ForeignKey(
+        "tenants.Tenant", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     scope = models.CharField(max_length=16, choices=Scope)
     key = models.BigIntegerField()
     period_start = models.DateTimeField()

@@ -30,9 +30,13 @@ class SendingDomain(Moves, TenantOwned):
     }
     SENDABLE = ("new", "verified")
 
-    name = models.CharField(max_length=253, unique=True, help_text=_("Lower case, internationalised labels as A-labels."))
+    name = models.CharField(
+        max_length=253, unique=True, help_text=_("Lower case, internationalised labels as A-labels.")
+    )
     state = models.CharField(max_length=10, choices=State, default=State.NEW)
-    hourly_cap = models.PositiveIntegerField(null=True, blank=True, help_text=_("Messages per UTC hour; empty: no limit."))
+    hourly_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Messages per UTC hour; empty: no limit.")
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

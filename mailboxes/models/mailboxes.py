@@ -88,13 +88,18 @@ class Mailbox(Moves, TenantOwned):
                 condition=Q(state__in=["reserve", "ramping", "active", "quarantined", "probing", "retired"]),
                 name="mailbox_state_known",
             ),
-            models.CheckConstraint(condition=Q(hold__in=["none", "locked", "sign_in_failed"]), name="mailbox_hold_known"),
+            models.CheckConstraint(
+                condition=Q(hold__in=["none", "locked", "sign_in_failed"]), name="mailbox_hold_known"
+            ),
             models.CheckConstraint(condition=Q(weight__gt=0), name="mailbox_weight_positive"),
             models.CheckConstraint(condition=Q(health__gte=0, health__lte=1), name="mailbox_health_is_share"),
             models.CheckConstraint(
                 condition=Q(reserve_share__gte=0, reserve_share__lte=1), name="mailbox_reserve_share_is_share"
             ),
-            models.CheckConstraint(condition=Q(held_by=None, held_until=None) | Q(held_by__isnull=False, held_until__isnull=False), name="mailbox_hold_has_end"),
+            models.CheckConstraint(
+                condition=Q(held_by=None, held_until=None) | Q(held_by__isnull=False, held_until__isnull=False),
+                name="mailbox_hold_has_end",
+            ),
         ]
 
     def __str__(self) -> str:

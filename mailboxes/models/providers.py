@@ -49,8 +49,12 @@ class ProviderAccount(Moves, TenantOwned):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "kind", "host", "port", "security"], name="provider_once"),
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="provider_port_in_range"),
-            models.CheckConstraint(condition=Q(state__in=["active", "paused", "suspended"]), name="provider_state_known"),
-            models.CheckConstraint(condition=Q(security__in=["tls", "starttls", "none"]), name="provider_security_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=["active", "paused", "suspended"]), name="provider_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(security__in=["tls", "starttls", "none"]), name="provider_security_known"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -32,9 +32,7 @@ def bar(total: int | None, title: str, *, unit: str = "rows", wanted: bool | Non
         yield progress
 
 
-def track(
-    items: Iterable[Item], title: str, *, total: int | None = None, unit: str = "rows"
-) -> Iterator[Item]:
+def track(items: Iterable[Item], title: str, *, total: int | None = None, unit: str = "rows") -> Iterator[Item]:
     """Yield the items and show how many went by."""
     with bar(total, title, unit=unit) as progress:
         for item in items:

@@ -39,9 +39,9 @@ def ring(path: str, *args: Any, queue: str = "send") -> None:
 
 def _enqueue(path: str, args: tuple[Any, ...], queue: str) -> None:
     try:
-        django_rq.get_queue(
-            queue, connection=connection(settings.REDIS_URL), commit_mode="auto"
-        ).enqueue_call(path, args=args, ttl=HINT_SECONDS, result_ttl=0, failure_ttl=24 * 3600)
+        django_rq.get_queue(queue, connection=connection(settings.REDIS_URL), commit_mode="auto").enqueue_call(
+            path, args=args, ttl=HINT_SECONDS, result_ttl=0, failure_ttl=24 * 3600
+        )
     except (redis.RedisError, OSError) as error:
         log.warning("queue.unreachable", queue=queue, function=path, error=str(error))
 

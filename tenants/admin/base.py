@@ -15,8 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -121,6 +120,12 @@ class TenantAdmin(ReadOnly, ModelAdmin):
     def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         extra = {"linked": self._linked(request), **(extra_context or {})}
         return super().changelist_view(request, extra)
+
+    def get_changelist_instance(self, request: Any) -> Any:
+        """The count stands below the list, where it can say "about"; the header stays without."""
+        changelist = super().get_changelist_instance(request)
+        changelist.full_result_count = changelist.result_count
+        return changelist
 
     def _linked(self, request: Any) -> list[dict[str, str]]:
         """The links that narrow this list, each with its row's name and the address without it."""

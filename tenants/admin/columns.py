@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
 
-# One colour for one meaning, on every page.
-COLOURS = {
-    "active": "success", "running": "success", "sent": "success", "verified": "success", "completed": "success",
-    "done": "success", "yes": "success",
-    "ramping": "info", "scheduled": "info", "probing": "info", "claimed": "info", "committing": "info",
-    "planned": "info", "review": "info", "new": "info",
-    "paused": "warning", "deferred": "warning", "uncertain": "warning", "degraded": "warning", "quarantined": "warning",
-    "suppressed": "warning", "locked": "danger", "sign_in_failed": "danger", "halted": "danger", "failed": "danger",
-    "suspended": "danger", "blocked": "danger", "stopped": "danger", "no": "danger",
-}  # fmt: skip
+
+def state(value: str, text: Any) -> SafeString:
+    """A state as a coloured label; console.css gives each value its colour, the same on every page."""
+    return format_html('<span class="state state-{}">{}</span>', value, text)
 
 
 def labelled(field: str, description: Any, *, hide: tuple[str, ...] = ()) -> Any:
     """A column that shows a choice field as a coloured label; values in `hide` leave the cell empty."""
 
-    @display(description=description, ordering=field, label=COLOURS, empty_value="")
+    @admin.display(description=description, ordering=field, empty_value="")
     def column(self: Any, row: Any) -> Any:
         value = getattr(row, field)
-        return None if value in hide else (value, getattr(row, f"get_{field}_display")())
+        return None if value in hide else state(value, getattr(row, f"get_{field}_display")())
 
     return column
 
@@ -46,3 +43,17 @@ def row_link(model: str, pk: int | None, text: Any) -> SafeString | str:
     if pk is None:
         return ""
     return format_html('<a class="cell-link" href="{}">{}</a>', reverse(f"admin:{model}_change", args=[pk]), text)
+
+
+def since(moment: datetime | None) -> str:
+    """How long ago, coarsely; the exact time stands on the detail page."""
+    if moment is None:
+        return ""
+    passed = now() - moment
+    if passed < timedelta(minutes=1):
+        return _("just now")
+    if passed < timedelta(hours=1):
+        return _("%d min ago") % (passed.total_seconds() // 60)
+    if passed < timedelta(days=1):
+        return _("%d h ago") % (passed.total_seconds() // 3600)
+    return _("%d days ago") % passed.days

@@ -26,7 +26,11 @@ class TenantForm(forms.Form):
     )
     name = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, label=_("Name"))
     time_zone = forms.CharField(
-        max_length=64, initial="UTC", widget=UnfoldAdminTextInputWidget, label=_("Time zone"), help_text=_("As in Europe/Kyiv.")
+        max_length=64,
+        initial="UTC",
+        widget=UnfoldAdminTextInputWidget,
+        label=_("Time zone"),
+        help_text=_("As in Europe/Kyiv."),
     )
     postal_address = forms.CharField(
         widget=UnfoldAdminTextareaWidget, label=_("Postal address"), help_text=_("Stands in every message.")

@@ -13,11 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from qrcode import QRCode
 from qrcode.image.svg import SvgPathImage
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldBooleanSwitchWidget
 
 from tenants.admin.base import TenantAdmin
-from tenants.admin.columns import COLOURS
+from tenants.admin.columns import state
 from tenants.models import User
 from tenants.services import users
 from tenants.services.users import SignIn
@@ -62,17 +61,17 @@ class UserAdmin(TenantAdmin):
         enrolled = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
         return queryset.annotate(enrolled=Exists(enrolled))
 
-    @display(description=_("role"))
+    @admin.display(description=_("role"))
     def role(self, row):
         return _("platform admin") if row.is_superuser else _("analyst") if row.is_staff else _("none")
 
-    @display(description=_("may sign in"), label=COLOURS, ordering="is_active")
+    @admin.display(description=_("may sign in"), ordering="is_active")
     def may_sign_in(self, row):
-        return ("yes", _("yes")) if row.is_active and row.is_staff else ("no", _("no"))
+        return state("yes", _("yes")) if row.is_active and row.is_staff else state("no", _("no"))
 
-    @display(description=_("second factor"), label=COLOURS)
+    @admin.display(description=_("second factor"))
     def second_factor(self, row):
-        return ("yes", _("set up")) if row.enrolled else ("no", _("missing"))
+        return state("yes", _("set up")) if row.enrolled else state("no", _("missing"))
 
     def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
         left_out = "let_in" if row.is_active else "shut_out"

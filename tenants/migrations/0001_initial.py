@@ -30,9 +30,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "slug",
@@ -40,9 +38,7 @@ class Migration(migrations.Migration):
                         help_text="Lower-case letters, digits and hyphens; names the tenant in commands and headers.",
                         max_length=40,
                         unique=True,
-                        validators=[
-                            django.core.validators.RegexValidator("^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\\Z")
-                        ],
+                        validators=[django.core.validators.RegexValidator("^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?\\Z")],
                     ),
                 ),
                 ("name", models.CharField(max_length=200)),
@@ -56,21 +52,15 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "time_zone",
-                    models.CharField(
-                        default="UTC", help_text="IANA name; a day of caps is a day here.", max_length=64
-                    ),
+                    models.CharField(default="UTC", help_text="IANA name; a day of caps is a day here.", max_length=64),
                 ),
                 (
                     "postal_address",
-                    models.TextField(
-                        blank=True, help_text="Stands in every message; no campaign starts without it."
-                    ),
+                    models.TextField(blank=True, help_text="Stands in every message; no campaign starts without it."),
                 ),
                 (
                     "daily_cap",
-                    models.PositiveIntegerField(
-                        blank=True, help_text="Messages a day over all campaigns.", null=True
-                    ),
+                    models.PositiveIntegerField(blank=True, help_text="Messages a day over all campaigns.", null=True),
                 ),
                 ("plan_wanted_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -84,9 +74,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(("status__in", ["active", "suspended", "closed"])),
                         name="tenant_status_known",
                     ),
-                    models.CheckConstraint(
-                        condition=models.Q(("slug", ""), _negated=True), name="tenant_slug_given"
-                    ),
+                    models.CheckConstraint(condition=models.Q(("slug", ""), _negated=True), name="tenant_slug_given"),
                 ],
             },
             bases=(outreach.common.moves.Moves, models.Model),
@@ -96,9 +84,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("password", models.CharField(max_length=128, verbose_name="password")),
                 ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
@@ -160,9 +146,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "user",
                 "verbose_name_plural": "users",
                 "constraints": [
-                    models.UniqueConstraint(
-                        django.db.models.functions.text.Lower("email"), name="user_email_once"
-                    )
+                    models.UniqueConstraint(django.db.models.functions.text.Lower("email"), name="user_email_once")
                 ],
             },
             managers=[

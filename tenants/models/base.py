@@ -32,6 +32,17 @@ class TenantOwned(models.Model):
         abstract = True
 
 
+class TenantImplied(TenantOwned):
+    """A row whose composite keys prove its tenant: no key of its own for it, which every insert would pay."""
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+
+    class Meta:
+        abstract = True
+
+
 def tenant_keys(model: Any) -> list[TenantForeignKey]:
     """The fields of a model that AddTenantKeys has to turn into composite keys."""
     return [field for field in model._meta.local_fields if isinstance(field, TenantForeignKey)]
@@ -78,9 +89,7 @@ class AddTenantKeys(Operation):
         for model in models_:
             table = model._meta.db_table
             for field in tenant_keys(model):
-                schema_editor.execute(
-                    f'ALTER TABLE "{table}" DROP CONSTRAINT "{table}_{field.column}_same_tenant"'
-                )
+                schema_editor.execute(f'ALTER TABLE "{table}" DROP CONSTRAINT "{table}_{field.column}_same_tenant"')
         if self.unique:
             for model in models_:
                 table = model._meta.db_table

@@ -33,7 +33,9 @@ class Tenant(Moves, models.Model):
     name = models.CharField(max_length=200)
     status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
     time_zone = models.CharField(max_length=64, default="UTC", help_text=_("IANA name; a day of caps is a day here."))
-    postal_address = models.TextField(blank=True, help_text=_("Stands in every message; no campaign starts without it."))
+    postal_address = models.TextField(
+        blank=True, help_text=_("Stands in every message; no campaign starts without it.")
+    )
     daily_cap = models.PositiveIntegerField(null=True, blank=True, help_text=_("Messages a day over all campaigns."))
     plan_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -43,7 +45,9 @@ class Tenant(Moves, models.Model):
         verbose_name = _("tenant")
         verbose_name_plural = _("tenants")
         constraints = [
-            models.CheckConstraint(condition=Q(status__in=["active", "suspended", "closed"]), name="tenant_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=["active", "suspended", "closed"]), name="tenant_status_known"
+            ),
             models.CheckConstraint(condition=~Q(slug=""), name="tenant_slug_given"),
         ]
 

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import subprocess
-import sys
-import time
-import tracemalloc
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from campaigns.models import Contact, ContactList, ListEntry, Message, Suppression
-from campaigns.services import campaigns, contact_rows, contact_stage, importing, importing_suppressions, suppression
-from mailboxes.models import Mailbox
+from campaigns.models import Contact, ContactList, ListEntry, Suppression
+from campaigns.services import importing, importing_suppressions, suppression
 from outreach.common.errors import BadInput, NotAllowed
 from tenants import permissions
 from tenants.services.actors import SYSTEM, Actor
 from tests import factories
+from tests.campaigns.contact_files import CELLS, COLUMNS, counts, row, run, write_rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.as_worker]
-
-COLUMNS = (
-    "email,first_name,last_name,company,country,time_zone,person_kind,source,lawful_basis,basis_date,"
-    "basis_expires_on,basis_evidence"
-)
-FULL_SIZE = int(os.environ.get("OUTREACH_FAULT_CONTACTS", "200")) >= 2000
 
 
 @pytest.fixture
@@ -43,49 +27,13 @@ def tenant():
 @pytest.fixture
 def write(tmp_path):
     def write(*rows: str, columns: str = COLUMNS, name: str = "people.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(("\n".join((columns, *rows)) + "\n").encode())
-        return path
+        return write_rows(tmp_path / name, *rows, columns=columns)
 
     return write
 
 
-CELLS = {
-    "email": "ann@acme.example",
-    "first_name": "Ann",
-    "last_name": "Lee",
-    "company": "Acme",
-    "country": "UA",
-    "time_zone": "Europe/Kyiv",
-    "person_kind": "corporate_named",
-    "source": "fair in Kyiv",
-    "lawful_basis": "consent",
-    "basis_date": "2026-01-02",
-    "basis_expires_on": "",
-    "basis_evidence": "form 12",
-}
-
-
-def row(email="ann@acme.example", *more: str, **changes: str) -> str:
-    return ",".join([*(CELLS | {"email": email} | changes).values(), *more])
-
-
-def run(tenant, path, list_name="All", **options):
-    *_, report = importing.import_contacts(tenant, path, list_name=list_name, actor=SYSTEM, **options)
-    return report
-
-
-def suppress(tenant, path, **options):
-    *_, report = importing_suppressions.import_suppressions(tenant, path, actor=SYSTEM, **options)
-    return report
-
-
 def places(report) -> list[tuple[int, str]]:
     return [(refusal.line, refusal.column) for refusal in report.refusals]
-
-
-def counts(report) -> tuple[int, int, int, int]:
-    return report.created, report.updated, report.unchanged, report.refused
 
 
 # --- What is taken -----------------------------------------------------------------------------------------
@@ -326,35 +274,6 @@ def test_the_second_of_the_same_address_is_refused_and_the_first_counts(tenant, 
     assert Contact.objects.get(email_key="ann@acme.example").first_name == "Ann"
 
 
-@pytest.mark.parametrize("errs", [False, True])
-@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
-def test_repeated_addresses_are_found_across_chunks(tenant, write, monkeypatch, chunk, errs):
-    monkeypatch.setattr(importing, "CHUNK", chunk)
-    if errs:  # every address looks as if it had been met before
-        monkeypatch.setattr(contact_rows.Met, "before", lambda *_: True)
-    names = "abcadbeeafa"
-    report = run(tenant, write(*(row(f"{name}@acme.example", company=f"{line}") for line, name in enumerate(names, 2))))
-
-    assert (report.created, report.refused) == (6, 5)
-    assert sorted((found.line, found.reason[-1]) for found in report.refusals) == [
-        (5, "2"), (7, "3"), (9, "8"), (10, "2"), (12, "2"),
-    ]  # fmt: skip
-    taken = dict(Contact.objects.values_list("email", "company"))
-    assert taken == {f"{name}@acme.example": str(names.index(name) + 2) for name in names}
-
-
-def test_a_failure_while_writing_is_raised_and_nothing_stays(tenant, write, monkeypatch, tmp_path):
-    monkeypatch.setattr(importing, "CHUNK", 2)
-    monkeypatch.setattr(contact_stage, "NEXT_CHUNK", "SELECT 1 / (4 - count(*)) FROM contact_stage")
-    path = write(*(row(f"{name}@acme.example") for name in "abcdefg"), row("bad"))
-
-    with pytest.raises(DatabaseError, match="division by zero"):
-        run(tenant, path)
-
-    assert [model.objects.count() for model in (Contact, ContactList, ListEntry)] == [0, 0, 0]
-    assert [found.name for found in tmp_path.iterdir()] == ["people.csv"]
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -472,263 +391,3 @@ def test_who_may_not_import_changes_nothing(tenant, write):
             list(importing_suppressions.import_suppressions(tenant, write("a@x.example", columns="email"), actor=actor))
     assert not Contact.objects.exists()
     assert not Suppression.objects.exists()
-
-
-# --- Memory and crashes ------------------------------------------------------------------------------------
-
-
-def peak(tenant, path) -> int:
-    """Bytes of Python's memory that an import takes at most."""
-    tracemalloc.start()
-    run(tenant, path)
-    found = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return found
-
-
-def test_memory_does_not_grow_with_the_file(tenant, write, monkeypatch):
-    # What is remembered is bounded; a small bound shows it with a small file.
-    monkeypatch.setattr(contact_rows, "REMEMBERED", 100)
-    monkeypatch.setattr(contact_rows, "DOMAINS", 100)
-    monkeypatch.setattr(importing, "CHUNK", 100)
-    run(tenant, write(row("warm@up.example")))
-    small = write(*(row(f"a@d{i}.example", source=f"fair {i}") for i in range(500)), name="small.csv")
-    large = write(*(row(f"b@d{i}.example", source=f"fair {i}") for i in range(5000)), name="large.csv")
-
-    assert peak(tenant, large) < peak(tenant, small) + 300_000
-
-
-@pytest.mark.fault("F30")
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("moment", ["COPY pg_temp", "INSERT INTO campaigns_contact"])
-def test_a_killed_import_leaves_nothing_and_the_next_one_everything(tenant, write, process_env, moment):
-    size = 100_000 if FULL_SIZE else 20_000
-    path = write(*(row(f"p{number}@d{number % 50}.example") for number in range(size)))
-    command = [sys.executable, "manage.py", "import_contacts", str(path), "--tenant", tenant.slug, "--list", "All"]
-    process = subprocess.Popen(
-        command, cwd=settings.BASE_DIR, env=process_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    with connection.cursor() as cursor:
-        while process.poll() is None:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
-                " AND pid <> pg_backend_pid() AND query LIKE %s",
-                [f"%{moment}%"],
-            )
-            if cursor.fetchone()[0]:
-                process.kill()
-                break
-            time.sleep(0.005)
-        assert process.wait(30) == -9
-        while True:  # until the server has noticed
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND query LIKE '%%contact_stage%%'"
-            )
-            if not cursor.fetchone()[0]:
-                break
-            time.sleep(0.02)
-
-    assert [model.objects.count() for model in (Contact, ContactList, ListEntry)] == [0, 0, 0]
-    assert not list(path.parent.glob("*.refused.csv"))
-    assert counts(run(tenant, path)) == (size, 0, 0, 0)
-    assert ListEntry.objects.count() == size
-
-
-# --- Suppressions from files -------------------------------------------------------------------------------
-
-
-def entries(**filters) -> set[tuple[str, str, str, str]]:
-    return set(Suppression.objects.filter(**filters).values_list("scope", "kind", "hint", "domain"))
-
-
-def test_addresses_domains_and_wildcards_are_suppressed(tenant, write):
-    path = write("Ann@ACME.example,", ",bad.example", ",*.worse.example", columns="email,domain")
-    report = suppress(tenant, path)
-
-    assert counts(report) == (3, 0, 0, 0)
-    assert entries(tenant=tenant, reason="import", via="import of people.csv") == {
-        ("tenant", "address", "a***@acme.example", ""),
-        ("tenant", "domain", "", "bad.example"),
-        ("tenant", "wildcard", "", "worse.example"),
-    }
-    assert bytes(Suppression.objects.get(kind="address").hash) == suppression.hasher().address("ann@acme.example")
-    tenant.refresh_from_db()
-    assert tenant.plan_wanted_at is not None
-
-
-def test_kind_and_reason_are_taken_from_the_file(tenant, write):
-    path = write(
-        "worse.example,wildcard,manual",
-        "b@acme.example,address,OPT_OUT",
-        "bad.example,,complaint",
-        columns="address,kind,reason",
-    )
-    suppress(tenant, path)
-
-    assert set(Suppression.objects.values_list("kind", "reason")) == {
-        ("wildcard", "manual"),
-        ("address", "opt_out"),
-        ("domain", "complaint"),
-    }
-
-
-def test_the_platform_suppresses_for_everybody(write):
-    assert suppress(None, write("ann@acme.example", columns="email")).created == 1
-    assert entries(tenant=None) == {("platform", "address", "a***@acme.example", "")}
-
-
-def test_entries_in_force_are_left_alone_and_repeated_ones_counted(tenant, write):
-    path = write("a@acme.example", "A@acme.example", "b@acme.example", columns="email")
-    report = suppress(tenant, path)
-    assert (report.created, report.repeated, report.refused) == (2, 1, 0)
-    before = list(Suppression.objects.order_by("pk").values())
-
-    report = suppress(tenant, path)
-
-    assert (report.created, report.unchanged, report.repeated) == (0, 2, 1)
-    assert list(Suppression.objects.order_by("pk").values()) == before
-
-
-@pytest.mark.parametrize(
-    ("line", "column"),
-    [
-        ("nobody@,,,", "email"),
-        (",,,manual", "email"),
-        ("a@acme.example,acme.example,,", "email"),
-        ("acme.example,,,", "email"),
-        (",a@acme.example,,", "domain"),
-        (",example,,", "domain"),
-        (",*.example,,", "domain"),
-        (",not a domain,,", "domain"),
-        ("a@acme.example,,person,", "kind"),
-        ("a@acme.example,,domain,", "email"),
-        ("a@acme.example,,,because", "reason"),
-        ("=1+1,,,", "email"),
-    ],
-)
-def test_a_wrong_suppression_is_named_and_the_others_are_taken(tenant, write, line, column):
-    report = suppress(tenant, write("good@acme.example,,,", line, columns="email,domain,kind,reason"))
-
-    assert (report.created, places(report)) == (1, [(3, column)])
-    assert Suppression.objects.count() == 1
-
-
-def test_an_opt_out_is_never_of_the_platform(write):
-    report = suppress(None, write("a@acme.example,opt_out", columns="email,reason"))
-
-    assert places(report) == [(2, "reason")]
-    assert not Suppression.objects.exists()
-
-
-def test_the_corrected_file_of_refused_suppressions_keeps_its_own_reason(tenant, write):
-    refused = Path(suppress(tenant, write("acme,opt_out", columns="domain,reason")).refused_file)
-    text = refused.read_text(encoding="utf-8")
-    assert text.startswith("domain,reason,refused_reason")
-    refused.write_text(text.replace("acme,", "acme.example,", 1), encoding="utf-8")
-
-    assert suppress(tenant, refused).created == 1
-    assert Suppression.objects.get().reason == "opt_out"
-
-
-@pytest.mark.parametrize("platform", [True, False])
-@pytest.mark.parametrize("bulk", [4, 10_000])
-def test_waiting_mail_is_stopped_in_the_same_transaction(tenant, write, monkeypatch, platform, bulk):
-    monkeypatch.setattr(suppression, "BULK", bulk)
-    monkeypatch.setattr(importing_suppressions, "PUSHED", 3)
-    waiting = planned(
-        tenant, [f"p{number}@acme.example" for number in range(12)] + ["x@bad.example", "y@eu.bad.example"]
-    )
-    lines = [f"p{number}@acme.example" for number in range(10)] + ["*.bad.example"]
-    owner = None if platform else tenant
-
-    assert suppress(owner, write(*lines, columns="address"), dry_run=True).created == 11
-    assert set(waiting.values_list("status", flat=True)) == {"planned"}
-    suppress(owner, write(*lines, columns="address"))
-
-    left = set(waiting.filter(status="planned").values_list("contact__email", flat=True))
-    assert left == {"p10@acme.example", "p11@acme.example"}
-    assert waiting.filter(status="suppressed").count() == 12
-
-
-def planned(tenant, emails):
-    """Messages that wait, one for each address."""
-    (box,) = factories.fleet(tenant, 1)
-    listed = factories.contact_list(tenant)
-    factories.people(tenant, listed, len(emails), each=lambda number: {"email": emails[number]})
-    campaign = campaigns.start(factories.campaign(tenant, box.pool, listed), actor=SYSTEM)
-    now = timezone.now()
-    step = campaign.steps.get()
-    Message.objects.bulk_create(
-        Message(
-            tenant=tenant,
-            campaign=campaign,
-            step=step,
-            enrolment=enrolment,
-            contact=enrolment.contact,
-            mailbox=Mailbox.objects.get(pk=box.pk),
-            due_at=now,
-            not_after=now + timedelta(hours=1),
-            day_on=now.date(),
-            message_id=f"<{enrolment.pk}@test>",
-        )
-        for enrolment in campaign.enrolments.select_related("contact")
-    )
-    campaign.enrolments.update(due_at=None, waits_for="sending")
-    return Message.objects.filter(campaign=campaign)
-
-
-# --- The commands ------------------------------------------------------------------------------------------
-
-
-def command(name, *arguments) -> dict:
-    output = io.StringIO()
-    call_command(name, *map(str, arguments), "--json", stdout=output)
-    return json.loads(output.getvalue())
-
-
-def test_the_commands_print_one_object(tenant, write):
-    result = command("import_contacts", write(row()), "--tenant", tenant.slug, "--list", "All")
-    assert (result["created"], result["refused"], result["refused_file"]) == (1, 0, None)
-    for where in (("--tenant", tenant.slug), ("--platform",)):
-        assert command("import_suppressions", write("a@acme.example", columns="email"), *where)["created"] == 1
-
-
-@pytest.mark.parametrize(("name", "where"), [("import_contacts", ["--list", "All"]), ("import_suppressions", [])])
-def test_refused_rows_end_a_command_with_2_after_its_result(tenant, write, name, where):
-    path = write(row(), row("bad")) if name == "import_contacts" else write("a@x.example", "bad@", columns="email")
-    output = io.StringIO()
-
-    with pytest.raises(CommandError) as caught:
-        call_command(name, str(path), "--tenant", tenant.slug, *where, stdout=output)
-
-    assert caught.value.returncode == 2
-    assert "line 3, email" in output.getvalue()
-    assert "read=2 created=1" in output.getvalue()
-    assert str(caught.value) == f"1 row was refused. Correct {path}.refused.csv and import it."
-
-
-def test_a_person_needs_the_permission(tenant, write):
-    analyst = factories.user("analyst@console.example", is_staff=True)
-
-    for name, where in (
-        ("import_contacts", ["--tenant", tenant.slug, "--list", "A"]),
-        ("import_suppressions", ["--platform"]),
-    ):
-        with pytest.raises(CommandError, match="may not do") as caught:
-            call_command(name, str(write(row())), *where, actor=analyst.email)
-        assert caught.value.returncode == 1
-
-
-def test_a_tenant_is_created_tried_and_refused():
-    wanted = ("north", "--name", "North", "--time-zone", "Europe/Kyiv", "--postal-address", "1 Street")
-    assert command("create_tenant", *wanted, "--dry-run")["id"] is None
-    made = command("create_tenant", *wanted)
-    assert factories.Tenant.objects.filter(
-        **{name: made[name] for name in ("id", "slug", "name", "time_zone")}
-    ).exists()
-    for bad in (["north"], ["North!"], ["south", "--time-zone", "Mars"]):
-        with pytest.raises(CommandError) as caught:
-            call_command("create_tenant", *bad)
-        assert caught.value.returncode == 2
-    assert factories.Tenant.objects.count() == 1

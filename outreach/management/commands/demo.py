@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import psutil
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
@@ -27,9 +29,11 @@ from outreach.management import supervisor
 from outreach.management.commands import up
 from outreach.management.supervisor import Program, Supervisor
 
+LARGEST = {"mailboxes": 6000, "contacts": 100_000}
 LOOK_EVERY_SECONDS = 0.5
 TELL_EVERY_SECONDS = 5  # where no terminal shows a bar
 STALLED_SECONDS = 180  # without any message at its end
+ORPHANS_SECONDS = 60  # children of a killed demo end after the mails under way
 
 
 class Stopped(Exception):  # noqa: N818 (a wish, not an error)
@@ -57,6 +61,7 @@ class Command(BaseCommand):
         if json and not leave:
             raise CommandError("--json goes with --exit.")
         logging.getLogger().setLevel(logging.WARNING)  # progress is for people; the children write a log
+        signal.signal(signal.SIGTERM, self._stop)
         tqdm.monitor_interval = 0  # its thread must not live when processes are forked
         try:
             if code:
@@ -68,6 +73,9 @@ class Command(BaseCommand):
         except (Stopped, KeyboardInterrupt):
             sys.stderr.write("\nStopped. The same command goes on where it was.\n")
             raise SystemExit(130) from None
+
+    def _stop(self, *_: Any) -> None:
+        raise Stopped
 
     def _code(self) -> None:
         embedded.ensure()
@@ -82,11 +90,14 @@ class Command(BaseCommand):
         mailboxes: int | None, contacts: int | None, **_: Any,
     ) -> None:  # fmt: skip
         for name, size in (("mailboxes", mailboxes), ("contacts", contacts)):
-            if size is not None and not 6 <= size <= 100_000:
-                raise CommandError(f"--{name}: a number from 6 to 100000.")
-        port = port or conditions.port()
+            if size is not None and not 6 <= size <= LARGEST[name]:
+                raise CommandError(f"--{name}: a number from 6 to {LARGEST[name]:,}.")
         demo = Demo(settings.STATE_DIR / "demo")
-        with up.only_one():
+        with self._only_one():
+            first = conditions.FIRST_PORT
+            if port is None and conditions.port() != first:
+                sys.stderr.write(f"  Port {first} is taken, so the console goes to {conditions.port()}.\n")
+            port = port or conditions.port()
             try:
                 if fresh:
                     with told("Starting over"):
@@ -103,6 +114,22 @@ class Command(BaseCommand):
                 embedded.stop()
         if report is not None:
             self._hand_over(report, as_json)
+
+    @contextmanager
+    def _only_one(self) -> Iterator[None]:
+        """Hold the lock of `up`; wait for the children of a killed one, which finish what they send."""
+        lock, deadline = settings.STATE_DIR / "up.lock", time.monotonic() + ORPHANS_SECONDS
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(up.only_one())
+                    break
+                except CommandError as error:
+                    owner = lock.read_text().strip()
+                    if not owner.isdigit() or psutil.pid_exists(int(owner)) or time.monotonic() > deadline:
+                        raise CommandError(f"{error} Its next sign-in code: {manage()} demo --code") from None
+                time.sleep(0.5)
+            yield
 
     def _import(self, demo: Demo) -> None:
         steps = (
@@ -128,6 +155,9 @@ class Command(BaseCommand):
                 self._wait(running, lambda: supervisor.answers(port))
                 if not leave:
                     self._tell(access, port)
+                if finished and not leave:
+                    self.stdout.write("  Its campaigns were sent before; demo --fresh starts over. Ctrl-C ends it.\n")
+                    self.stdout.flush()
                 if not finished:
                     demo.start_campaigns()
                     self._watch(demo, running, leave=leave)
@@ -143,18 +173,17 @@ class Command(BaseCommand):
                 running.stop()
 
     @contextmanager
-    def _sink(self, demo: Demo) -> Any:
+    def _sink(self, demo: Demo) -> Iterator[None]:
         sink: SinkProcess = demo.sink()
         with told("Mail server that plays the world") as result:
             deadline = time.monotonic() + 5  # that of a killed demo ends within a second
-            while not conditions.is_free(sink.port) and time.monotonic() < deadline:
+            while not conditions.is_free(sink.port):
+                if time.monotonic() > deadline:
+                    raise CommandError(
+                        f"Port {sink.port}, by which the demo's mailboxes leave, is taken: free it, or use --fresh."
+                    )
                 time.sleep(0.1)
-            try:
-                sink.start()
-            except RuntimeError as error:
-                raise CommandError(
-                    f"Port {sink.port}, by which the demo's mailboxes leave, is taken: free it, or use --fresh."
-                ) from error
+            sink.start()
             result(f"port {sink.port}")
         try:
             yield
@@ -182,7 +211,8 @@ class Command(BaseCommand):
                 if seen.done != before:
                     moved, before = now, seen.done
                 bar.n = seen.done
-                bar.set_postfix_str(" ".join(f"{name} {count}" for name, count in sorted(seen.messages.items())))
+                shares = (f"{name} {seen.messages[name]:,}" for name in ("sent", "deferred", "failed"))
+                bar.set_postfix_str(", ".join(shares))
                 if seen.is_over or (seen.is_held and not leave):
                     break
                 if now - moved > STALLED_SECONDS:
@@ -217,6 +247,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _sum_up(self, report: Report, demo: Demo, port: int) -> None:
+        access = sign_in.ensure(demo.folder)
+        connections.close_all()
         rows = [
             ("contacts", report.contacts),
             ("mailboxes, used", f"{report.mailboxes:,}, {report.mailboxes_used:,}"),
@@ -232,10 +264,15 @@ class Command(BaseCommand):
             ("sending, seconds", report.send_seconds),
             ("mails per second", report.messages_per_second),
         ]
-        lines = [f"    {name:<36}{value:>14,}" if not isinstance(value, str) else f"    {name:<36}{value:>14}"
-                 for name, value in rows]  # fmt: skip
-        lines += ["", *(f"  {problem}" for problem in report.problems or ["Both books agree."])]
-        lines += ["", f"  It stays up at {supervisor.console_url(port)} until Ctrl-C. Log: {demo.log}", ""]
+        lines = [""]
+        for name, value in rows:
+            lines.append(f"    {name:<36}{value if isinstance(value, str) else f'{value:,}':>14}")
+        lines += ["", *(f"  {problem}" for problem in report.problems or ["Both books agree."]), ""]
+        lines += [
+            f"  It stays up at {supervisor.console_url(port)} until Ctrl-C. Log: {demo.log}",
+            f"  Sign in: {access.email}   {access.password}   {access.code}   (next code: {manage()} demo --code)",
+            "",
+        ]
         self.stdout.write("\n".join(lines))
         self.stdout.flush()
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import close_old_connections, connections
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
@@ -40,15 +41,27 @@ class Worker(SimpleWorker):
 
     death_penalty_class = LastResort
     stopped = False
+    idle = False
 
     def request_stop(self, signum: int, frame: Any) -> None:
-        """First SIGTERM or SIGINT: take nothing new; the job under way sees draining.stopping."""
-        self.stopped = True
-        draining.stopping.set()
-        super().request_stop(signum, frame)
+        """SIGTERM or SIGINT: take nothing new; the job under way sees draining.stopping.
 
-    def request_force_stop(self, signum: int, frame: Any) -> None:
-        """Further ones change nothing: the drain has its own limit."""
+        RQ would raise StopRequested wherever the process happens to be outside of a job, and whoever catches
+        Exception there would swallow it and work on for ever: so it is raised only where we wait for hints.
+        """
+        self.stopped = self._stop_requested = True
+        draining.stopping.set()
+        if self.idle:
+            raise StopRequested
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        self.idle = True
+        try:
+            if self.stopped:
+                raise StopRequested
+            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        finally:
+            self.idle = False
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         if (fault := refusal(job)) is not None:

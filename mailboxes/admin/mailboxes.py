@@ -1,0 +1,177 @@
+"""Mailboxes: the fleet, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+
+from mailboxes import reports
+from mailboxes.models import Mailbox, Rotation
+from mailboxes.services import mailboxes
+from tenants.admin.base import ReadOnlyInline, TenantAdmin
+from tenants.admin.columns import labelled, link_to, since
+
+
+class CapForm(forms.Form):
+    """Messages per day."""
+
+    daily_cap = forms.IntegerField(
+        min_value=0, max_value=100_000, widget=UnfoldAdminIntegerFieldWidget, label=_("Messages a day")
+    )
+
+
+class OptionalReasonForm(forms.Form):
+    """A remark, where none is needed."""
+
+    reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget, label=_("Remark"))
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """What state and hold mean together."""
+
+    title, parameter_name = _("condition"), "condition"
+
+    def lookups(self, request, model_admin):
+        return [
+            ("sending", _("sending")),
+            ("stopped", _("quarantined or held")),
+            ("held", _("held")),
+            ("blocked", _("blocked for a time")),
+            ("busy", _("in use by a worker now")),
+        ]
+
+    def queryset(self, request, queryset):
+        held = ~Q(hold=Mailbox.Hold.NONE)
+        condition = {
+            "sending": Q(state__in=("active", "ramping", "probing"), hold=Mailbox.Hold.NONE),
+            "stopped": Q(state=Mailbox.State.QUARANTINED) | held,
+            "held": held,
+            "blocked": Q(blocked_until__gt=now()),
+            "busy": Q(held_until__gt=now()),
+        }.get(self.value() or "")
+        return queryset if condition is None else queryset.filter(condition)
+
+
+class RotationInline(ReadOnlyInline):
+    """The planner's own notes."""
+
+    area = "mailboxes"
+    model = Rotation
+    fields = ("virtual_time", "next_free_at", "planned_in")
+
+
+@admin.register(Rotation)
+class RotationAdmin(TenantAdmin):
+    area = "mailboxes"
+    list_display = ("mailbox", "tenant", "virtual_time", "next_free_at", "planned_in")
+    list_filter = ("tenant",)
+    list_select_related = ("mailbox", "tenant")
+    ordering = ("virtual_time", "pk")
+    fields = list_display
+
+
+@admin.register(Mailbox)
+class MailboxAdmin(TenantAdmin):
+    area = "mailboxes"
+    list_display = (
+        "address", "state_label", "hold_label", "pool", "tenant", "today", "weight", "health", "last_sent",
+        "message_list",
+    )  # fmt: skip
+    list_filter = ("state", "hold", ConditionFilter, "tenant")
+    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact")
+    list_select_related = ("pool", "tenant")
+    search_fields = ("address_key", "display_name")
+    fieldsets = (
+        (None, {"fields": ("address", "display_name", "tenant", "pool", "domain", "home", "username", "password")}),
+        (_("State"), {"fields": ("state_label", "hold_label", "state_reason", "blocked_until", "failures", "health")}),
+        (_("Volume"), {"fields": ("daily_cap", "today", "min_gap_seconds", "weight", "reserve_share", "message_list")}),
+        (_("Times"), {"fields": ("last_dot_at", "held_until", "created_at")}),
+    )
+    inlines = (RotationInline,)
+    actions = ("quarantine", "release", "hold", "lift_hold", "set_cap", "retire")
+    targets = {"quarantine": "quarantined", "retire": "retired"}
+
+    state_label = labelled("state", _("state"))
+    hold_label = labelled("hold", _("hold"), hide=("none",))
+
+    def get_changelist_instance(self, request):
+        """The allowances of the page's rows come in one query."""
+        changelist = super().get_changelist_instance(request)
+        reserved = reports.reserved_today(changelist.result_list)
+        for row in changelist.result_list:
+            row.reserved_today = reserved.get(row.pk, 0)
+        return changelist
+
+    @admin.display(description=_("today"))
+    def today(self, row):
+        reserved = getattr(row, "reserved_today", None)
+        if reserved is None:
+            reserved = reports.reserved_today([row]).get(row.pk, 0)
+        return f"{reserved} / {row.daily_cap}"
+
+    @admin.display(description=_("last sent"), ordering="last_dot_at")
+    def last_sent(self, row):
+        return since(row.last_dot_at)
+
+    @admin.display(description=_("messages"))
+    def message_list(self, row):
+        return link_to("campaigns_message", _("messages"), mailbox__id__exact=row.pk)
+
+    @admin.display(description=_("password"))
+    def password(self, row):
+        return _("stored sealed, never shown") if row.sealed_password else _("none")
+
+    def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
+        fits = {
+            "release": row.state in mailboxes.RELEASABLE,
+            "hold": row.hold == Mailbox.Hold.NONE and row.state != Mailbox.State.RETIRED,
+            "lift_hold": row.hold != Mailbox.Hold.NONE,
+        }
+        return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
+
+    @admin.action(description=_("Quarantine"), permissions=["quarantine"])
+    def quarantine(self, request, queryset):
+        question = _("These mailboxes send nothing more; the mail that waits in them goes back to the planner.")
+        return self.ask(request, queryset, mailboxes.quarantine, question=question)
+
+    @admin.action(description=_("Release from quarantine"), permissions=["release"])
+    def release(self, request, queryset):
+        question = _("These mailboxes send again from the planner's next run on.")
+        return self.ask(request, queryset, mailboxes.release, question=question, form_class=OptionalReasonForm)
+
+    @admin.action(description=_("Lock"), permissions=["hold"])
+    def hold(self, request, queryset):
+        question = _("A lock stops these mailboxes in whatever state they are.")
+        return self.ask(request, queryset, mailboxes.set_hold, question=question, hold=Mailbox.Hold.LOCKED)
+
+    @admin.action(description=_("Lift the hold"), permissions=["hold"])
+    def lift_hold(self, request, queryset):
+        return self.each(request, queryset, mailboxes.set_hold, hold=Mailbox.Hold.NONE)
+
+    @admin.action(description=_("Change the daily cap"), permissions=["set_cap"])
+    def set_cap(self, request, queryset):
+        question = _("The cap holds from now on, today included; a lower one takes waiting mail back.")
+        return self.ask(request, queryset, mailboxes.set_cap, question=question, form_class=CapForm)
+
+    @admin.action(description=_("Retire for good"), permissions=["release"])
+    def retire(self, request, queryset):
+        question = _("These mailboxes never send again. There is no way back.")
+        return self.ask(request, queryset, mailboxes.retire, question=question)
+
+    def has_quarantine_permission(self, request):
+        return request.actor.can("mailboxes.quarantine")
+
+    def has_release_permission(self, request):
+        return request.actor.can("mailboxes.release")
+
+    def has_hold_permission(self, request):
+        return request.actor.can("mailboxes.hold")
+
+    def has_set_cap_permission(self, request):
+        return request.actor.can("mailboxes.set_cap")

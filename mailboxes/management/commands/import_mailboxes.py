@@ -1,0 +1,33 @@
+"""Take mailboxes from a CSV file into a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from mailboxes.services import importing
+from outreach.common.import_commands import ImportCommand
+from outreach.common.refusals import Report
+from tenants.services import actors, tenants
+
+
+class Command(ImportCommand):
+    help = (
+        "Import mailboxes. Columns: address, pool, smtp_host, smtp_port, smtp_security (tls, starttls); optional "
+        "display_name, reserve (yes, no), smtp_username, smtp_password, daily_cap, min_gap_seconds."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--tenant", metavar="SLUG", required=True)
+
+    def reports(self, options: dict[str, Any]) -> Iterable[Report]:
+        return importing.import_mailboxes(
+            tenants.find(options["tenant"]),
+            options["file"],
+            actor=actors.of_command(options["actor"]),
+            dry_run=options["dry_run"],
+            refused_path=options["refused"],
+        )

@@ -1,0 +1,303 @@
+"""Mailboxes from a CSV file, with the pools, sending domains and provider accounts that they need.
+
+One file is one transaction. A password is sealed as soon as its row is judged; neither the database nor a
+report or log line ever holds it in plain text.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
+from mailboxes.services import mailbox_rows
+from mailboxes.services.mailbox_rows import Given, Server
+from outreach.common import connect, hooks
+from outreach.common.errors import BadInput, OutreachError
+from outreach.common.refusals import Refusal, RefusedRows, Report, Row
+from outreach.common.sealing import Keyring, SealBroken
+from outreach.common.tables import Table
+from tenants.models import Tenant
+from tenants.services import audit
+from tenants.services.actors import Actor
+
+CHUNK = 500
+SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds")  # what a file may change
+SECRET = ("sealed_password", "hold", "failures")
+
+
+class Entry(NamedTuple):
+    """A row and what it says."""
+
+    row: Row
+    given: Given
+
+
+def import_mailboxes(
+    tenant: Tenant,
+    path: Path | str,
+    *,
+    actor: Actor,
+    dry_run: bool = False,
+    refused_path: Path | str | None = None,
+) -> Iterator[Report]:
+    """Take a file's mailboxes into the tenant; yield the same Report as it fills.
+
+    A known mailbox takes the file's settings and password, where they are given; its state is left to
+    those who judge mailboxes. A new one starts active, or as a reserve. Refused rows go to `refused_path`,
+    by default the file's own name with .refused.csv behind it; a dry run rolls back and writes none.
+    Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
+    """
+    actor.require("mailboxes.import", tenant)
+    report = Report(dry_run=dry_run)
+    with Table(path, mailbox_rows.SHAPE) as table:
+        report.bytes_total = table.size
+        refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
+        unusable = _look_up_servers(table)  # asks the resolver, so before the transaction
+        try:
+            with transaction.atomic():
+                yield from _Import(tenant, actor, table, refused, report, unusable).run()
+                transaction.set_rollback(dry_run)
+            if not dry_run:
+                report.refused_file = str(refused.keep() or "")
+        except IntegrityError as error:
+            raise BadInput("Another import took one of these addresses or domains. Try again.") from error
+        finally:
+            refused.discard()
+    report.phase = "done"
+    yield report
+
+
+def _cells(table: Table, row: Row) -> dict[str, str]:
+    cells = dict(zip(table.columns, row.cells, strict=True))
+    return {name: cells.get(name, "") if name in mailbox_rows.SHAPE.required else text for name, text in cells.items()}
+
+
+def _look_up_servers(table: Table) -> dict[Server, str]:
+    """Why the servers that may not be used may not; each is looked up once."""
+    servers: set[Server] = set()
+    for row in table.rows():
+        if not row.refusals and isinstance(given := mailbox_rows.judge(row.line, _cells(table, row)), Given):
+            servers.add(given.server)
+    with ThreadPoolExecutor(8) as threads:
+        reasons = threads.map(_why_unusable, servers)
+    return {server: reason for server, reason in zip(servers, reasons, strict=True) if reason}
+
+
+def _why_unusable(server: Server) -> str:
+    plain, allowed = server.security == ProviderAccount.Security.NONE, settings.SMTP_ALLOW_LOOPBACK
+    # Without TLS no port is open to the world, so only a host that is loopback throughout passes.
+    ports = () if plain else settings.SMTP_PORTS
+    try:
+        if not plain or allowed:
+            connect.check_host(server.host, server.port, allow_loopback=allowed, ports=ports)
+            return ""
+    except OutreachError as error:
+        if not plain:
+            return str(error)
+    return "none would send the password in the clear: only to this machine, and only with SMTP_ALLOW_LOOPBACK=1"
+
+
+class _Import:
+    """One run. Holds what it looked up, so that a pool, a domain or an account costs one query per file."""
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        actor: Actor,
+        table: Table,
+        refused: RefusedRows,
+        report: Report,
+        unusable: dict[Server, str],
+    ) -> None:
+        self.tenant, self.actor, self.table = tenant, actor, table
+        self.refused, self.report, self.unusable = refused, report, unusable
+        self.keyring = Keyring.parse(settings.CREDENTIAL_KEYS)
+        self.lines: dict[str, int] = {}  # address key -> line that took it
+        self.pools = {pool.name: pool for pool in Pool.objects.filter(tenant=tenant)}
+        self.domains: dict[str, SendingDomain] = {}
+        self.accounts: dict[Server, ProviderAccount] = {}
+        self.capped: list[int] = []
+
+    def run(self) -> Iterator[Report]:
+        """Take all rows over, chunk by chunk."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('import mailboxes', %s))", [self.tenant.pk])
+        rows = self.table.rows()
+        while chunk := list(islice(rows, CHUNK)):
+            self.report.read += len(chunk)
+            self.take(list(self.accepted(chunk)))
+            self.report.bytes_read = self.table.position
+            yield self.report
+        report = self.report
+        if self.capped and not report.dry_run:
+            hooks.call("mailboxes.cap_lowered", mailbox_ids=sorted(self.capped), reason="cap lowered")
+        Tenant.objects.filter(pk=self.tenant.pk).update(plan_wanted_at=Now())
+        audit.record(
+            self.actor,
+            "mailboxes.imported",
+            self.tenant,
+            created=report.created,
+            updated=report.updated,
+            unchanged=report.unchanged,
+            refused=report.refused,
+            dry_run=report.dry_run,
+        )
+
+    def accepted(self, rows: Iterable[Row]) -> Iterator[Entry]:
+        """The rows that nothing is wrong with so far; the others are refused."""
+        for row in rows:
+            found = self.judge(row)
+            if isinstance(found, Entry):
+                yield found
+            else:
+                self.refuse(row, found)
+
+    def judge(self, row: Row) -> Entry | Sequence[Refusal]:
+        """What the row says, or why it is refused, as far as the file and what is looked up already tell."""
+        if row.refusals:
+            return row.refusals
+        given = mailbox_rows.judge(row.line, _cells(self.table, row))
+        if not isinstance(given, Given):
+            return given
+        first = self.lines.setdefault(given.address.key, row.line)
+        pool = self.pools.get(given.pool)
+        if first != row.line:
+            return [Refusal(row.line, "address", f"is the same address as in line {first}")]
+        if reason := self.unusable.get(given.server):
+            plain = given.server.security == ProviderAccount.Security.NONE
+            return [Refusal(row.line, "smtp_security" if plain else "smtp_host", reason)]
+        if pool and pool.archived_at:
+            return [Refusal(row.line, "pool", "is archived")]
+        return Entry(row, given)
+
+    def refuse(self, row: Row, refusals: Sequence[Refusal]) -> None:
+        self.refused.add(Row(row.line, row.cells, refusals))
+        self.report.refuse(refusals)
+
+    def take(self, entries: list[Entry]) -> None:
+        """Write one chunk."""
+        keys = [entry.given.address.key for entry in entries]
+        # In id order, as everywhere; rows of other tenants are only looked at.
+        found = Mailbox.objects.filter(address_key__in=keys).order_by("pk")
+        known = {mailbox.address_key: mailbox for mailbox in found}
+        list(found.filter(tenant=self.tenant).select_for_update(of=("self",)).values_list("pk"))
+        names = {entry.given.address.domain for entry in entries} - self.domains.keys()
+        self.domains |= {domain.name: domain for domain in SendingDomain.objects.filter(name__in=names)}
+        new, changed = [], []
+        for row, given in entries:
+            mailbox, domain = known.get(given.address.key), self.domains.get(given.address.domain)
+            reason = self.why_not(mailbox, domain, given)
+            if reason:
+                self.refuse(row, [Refusal(row.line, *reason)])
+            elif mailbox is None:
+                new.append(self.make(given))
+            elif self.update(mailbox, given):
+                changed.append(mailbox)
+            else:
+                self.report.unchanged += 1
+        Mailbox.objects.bulk_create(new)
+        Mailbox.objects.bulk_update(changed, [*SETTINGS, *SECRET], batch_size=100)
+        self.report.created += len(new)
+        self.report.updated += len(changed)
+
+    def why_not(self, mailbox: Mailbox | None, domain: SendingDomain | None, given: Given) -> tuple[str, str] | None:
+        """Column and reason of what only the database knows."""
+        if mailbox and mailbox.tenant_id != self.tenant.pk:
+            return "address", "is a mailbox of another tenant"
+        if domain and domain.tenant_id != self.tenant.pk:
+            return "address", "has a domain that belongs to another tenant"
+        if mailbox and mailbox.state == Mailbox.State.RETIRED:
+            return "address", "is a retired mailbox, and there is no way back"
+        has_password = given.password or (mailbox and mailbox.sealed_password)
+        if not has_password and (given.username or given.server.security != ProviderAccount.Security.NONE):
+            return "smtp_password", "is empty"
+        return None
+
+    def make(self, given: Given) -> Mailbox:
+        """An unsaved mailbox, with its password sealed."""
+        mailbox = Mailbox(
+            tenant=self.tenant,
+            pool=self.pool(given.pool),
+            domain=self.domain(given.address.domain),
+            home=self.account(given.server),
+            address=given.address.wire,
+            address_key=given.address.key,
+            display_name=given.display_name or "",
+            state=Mailbox.State.RESERVE if given.reserve else Mailbox.State.ACTIVE,
+            username=given.username,
+            seal_ref=uuid.uuid4(),
+        )
+        if given.daily_cap is not None:
+            mailbox.daily_cap = given.daily_cap
+        if given.min_gap_seconds is not None:
+            mailbox.min_gap_seconds = given.min_gap_seconds
+        if given.password:
+            mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
+        return mailbox
+
+    def update(self, mailbox: Mailbox, given: Given) -> bool:
+        """Bring a known mailbox up to date, unsaved; False when the file says nothing new."""
+        wanted: dict[str, Any] = {
+            "pool_id": self.pool(given.pool).pk,
+            "home_id": self.account(given.server).pk,
+            "display_name": given.display_name,
+            "username": given.username or mailbox.username,
+            "daily_cap": given.daily_cap,
+            "min_gap_seconds": given.min_gap_seconds,
+        }
+        changes = {
+            name: value for name, value in wanted.items() if value is not None and value != getattr(mailbox, name)
+        }
+        if changes.get("daily_cap", mailbox.daily_cap) < mailbox.daily_cap:
+            self.capped.append(mailbox.pk)
+        for name, value in changes.items():
+            setattr(mailbox, name, value)
+        new_password = bool(given.password) and given.password.encode() != self.password(mailbox)
+        if new_password:
+            mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
+        signs_in_anew = new_password or not {"username", "home_id"}.isdisjoint(changes)
+        if signs_in_anew and mailbox.hold == Mailbox.Hold.SIGN_IN_FAILED:
+            mailbox.hold, mailbox.failures = Mailbox.Hold.NONE, 0
+        return bool(changes) or new_password
+
+    def place(self, mailbox: Mailbox) -> tuple[str, str, str, str]:
+        """Where the password belongs; it opens nowhere else."""
+        return (str(self.tenant.pk), "mailboxes.Mailbox", str(mailbox.seal_ref), "smtp_password")
+
+    def password(self, mailbox: Mailbox) -> bytes:
+        if not mailbox.sealed_password:
+            return b""
+        try:
+            return self.keyring.open(bytes(mailbox.sealed_password), self.place(mailbox))
+        except SealBroken:
+            return b""  # a key that is gone: the file's password takes its place
+
+    def pool(self, name: str) -> Pool:
+        if name not in self.pools:
+            self.pools[name] = Pool.objects.create(tenant=self.tenant, name=name)
+        return self.pools[name]
+
+    def domain(self, name: str) -> SendingDomain:
+        if name not in self.domains:
+            self.domains[name] = SendingDomain.objects.create(tenant=self.tenant, name=name)
+        return self.domains[name]
+
+    def account(self, server: Server) -> ProviderAccount:
+        if server not in self.accounts:
+            self.accounts[server] = ProviderAccount.objects.get_or_create(
+                tenant=self.tenant,
+                kind=ProviderAccount.Kind.SMTP,
+                host=server.host,
+                port=server.port,
+                security=server.security,
+            )[0]
+        return self.accounts[server]

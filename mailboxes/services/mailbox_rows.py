@@ -1,0 +1,107 @@
+"""One row of a mailbox file: judged, without a look at the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mailboxes.models import Mailbox, Pool, ProviderAccount
+from outreach.common import addresses
+from outreach.common.addresses import Address
+from outreach.common.errors import BadInput
+from outreach.common.refusals import Refusal
+from outreach.common.tables import Shape
+
+SHAPE = Shape(
+    required=("address", "pool", "smtp_host", "smtp_port", "smtp_security"),
+    optional=("display_name", "reserve", "smtp_username", "smtp_password", "daily_cap", "min_gap_seconds"),
+    verbatim=frozenset({"smtp_password"}),
+)
+YES, NO = frozenset({"yes", "true", "1", "y"}), frozenset({"no", "false", "0", "n", ""})
+LIMITS = {  # characters
+    "display_name": Mailbox._meta.get_field("display_name").max_length or 0,
+    "pool": Pool._meta.get_field("name").max_length or 0,
+    "smtp_host": ProviderAccount._meta.get_field("host").max_length or 0,
+    "smtp_username": Mailbox._meta.get_field("username").max_length or 0,
+    "smtp_password": 1000,
+}
+MOST = {"daily_cap": 100_000, "min_gap_seconds": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a mailbox leaves: one provider account of the tenant."""
+
+    host: str
+    port: int
+    security: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a row says. None and an empty password mean: as it was, or the default for a new mailbox."""
+
+    address: Address
+    pool: str
+    server: Server
+    username: str
+    password: str = field(repr=False)
+    display_name: str | None
+    reserve: bool
+    daily_cap: int | None
+    min_gap_seconds: int | None
+
+
+def judge(line: int, cells: Mapping[str, str]) -> Given | list[Refusal]:
+    """The row as values, or everything that is wrong with it. No reason holds a password."""
+    row = {name: text if name in SHAPE.verbatim else text.strip() for name, text in cells.items()}
+    wrong = [
+        (name, f"has {len(row[name])} characters, the limit is {most}")
+        for name, most in LIMITS.items()
+        if len(row.get(name, "")) > most
+    ]
+    wrong += [(name, "is empty") for name in SHAPE.required if not row[name]]
+    address = None
+    try:
+        address = addresses.parse(row["address"])
+        if address.needs_smtputf8:
+            wrong.append(("address", "is not ASCII before the @, which most servers refuse for a sender"))
+    except BadInput as error:
+        if row["address"]:
+            wrong.append(("address", str(error)))
+    numbers = {}
+    for name, most in MOST.items():
+        if text := row.get(name, ""):
+            numbers[name] = _number(text, most)
+            if numbers[name] is None:
+                wrong.append((name, f"must be a whole number from 0 to {most}"))
+    port, security = _number(row["smtp_port"], 65_535), row["smtp_security"].lower()
+    if row["smtp_port"] and not port:
+        wrong.append(("smtp_port", "must be a port number, as in 587"))
+    if security and security not in ProviderAccount.Security.values:
+        wrong.append(("smtp_security", "must be tls or starttls (none only to this machine, in development)"))
+    reserve = row.get("reserve", "").lower()
+    if reserve not in YES | NO:
+        wrong.append(("reserve", "must be yes or no"))
+    if wrong or address is None:
+        return [Refusal(line, name, reason) for name, reason in wrong]
+    password = row.get("smtp_password", "")
+    username = row.get("smtp_username", "")
+    return Given(
+        address=address,
+        pool=row["pool"],
+        server=Server(row["smtp_host"].lower().removesuffix("."), port or 0, security),
+        username=username or (address.wire if password else ""),
+        password=password,
+        display_name=row.get("display_name"),
+        reserve=reserve in YES,
+        daily_cap=numbers.get("daily_cap"),
+        min_gap_seconds=numbers.get("min_gap_seconds"),
+    )
+
+
+def _number(text: str, most: int) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        return None
+    number = int(text)
+    return number if number <= most else None

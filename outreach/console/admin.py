@@ -1,0 +1,116 @@
+"""Other people's models on our site: looked at by platform admins only, and without their secrets."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import Any
+
+import axes.admin  # noqa: F401  # each registers itself; imported first, so that it is over by the time we replace it
+import django_otp.plugins.otp_static.admin  # noqa: F401
+import django_otp.plugins.otp_totp.admin  # noqa: F401
+import django_rq.admin
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib import admin
+from django.contrib.auth.admin import Group
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from django_rq import models as rq_models
+from django_rq import urls as rq_urls
+
+from tenants.admin.base import TenantAdmin
+from tenants.admin.columns import state
+
+for model in (AccessAttempt, AccessFailureLog, AccessLog, Group, StaticDevice, TOTPDevice, rq_models.Dashboard):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+class PlatformAdmin(TenantAdmin):
+    """Rows of the platform, for platform admins."""
+
+    view_permission = "tenants.administer"
+
+    def visible_to(self, request, queryset):
+        return queryset
+
+
+class DeviceAdmin(PlatformAdmin):
+    """Second factors. Keys and codes are on no page; a new one is made on the user's page."""
+
+    list_display = ("user", "name", "usable", "created_at", "last_used_at", "throttling_failure_count")
+    list_filter = ("confirmed",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    fields = ("user", "name", "usable", "created_at", "last_used_at", "throttling_failure_count")
+
+    @admin.display(description=_("confirmed"))
+    def usable(self, row):
+        return state("yes", _("yes")) if row.confirmed else state("no", _("no"))
+
+
+@admin.register(TOTPDevice)
+class TOTPDeviceAdmin(DeviceAdmin):
+    """Authenticator apps."""
+
+
+@admin.register(StaticDevice)
+class StaticDeviceAdmin(DeviceAdmin):
+    """Sheets of one-use codes."""
+
+    fields = (*DeviceAdmin.fields, "left")
+
+    @admin.display(description=_("codes left"))
+    def left(self, row):
+        return row.token_set.count()
+
+
+class SignInsAdmin(PlatformAdmin):
+    """What axes noted; the submitted forms stay out."""
+
+    search_fields = ("username", "ip_address")
+    ordering = ("-attempt_time",)
+
+
+@admin.register(AccessAttempt)
+class AccessAttemptAdmin(SignInsAdmin):
+    list_display = ("attempt_time", "username", "ip_address", "failures_since_start", "user_agent")
+    fields = (*list_display, "path_info")
+
+
+@admin.register(AccessLog)
+class AccessLogAdmin(SignInsAdmin):
+    list_display = ("attempt_time", "username", "ip_address", "logout_time", "user_agent")
+    fields = (*list_display, "path_info")
+
+
+@admin.register(rq_models.Dashboard)
+class QueueAdmin(PlatformAdmin):
+    """django-rq's own pages, for platform admins only: they can empty a queue.
+
+    Its JSON pages, which ask for no second factor by themselves, are behind the same door.
+    """
+
+    def get_urls(self) -> list[Any]:
+        def guarded(view: Any) -> Any:
+            @wraps(view)
+            def inner(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+                if not self.has_view_permission(request):
+                    raise PermissionDenied
+                request.current_app = self.admin_site.name
+                return view(request, *args, **kwargs)
+
+            return self.admin_site.admin_view(inner)
+
+        pages = rq_urls.get_admin_urlpatterns(name_prefix="django_rq_", view_wrapper=guarded)
+        data = rq_urls.get_api_urlpatterns(name_prefix="django_rq_")
+        for page in data:
+            page.callback = guarded(page.callback)
+        return [*data, *pages, *super().get_urls()]
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return django_rq.admin.stats_views.stats(request)

@@ -1,0 +1,98 @@
+"""How the console looks and what its side bar offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+Check = Callable[[Any], bool]
+
+
+def may(permission: str) -> Check:
+    """Whether the person of a request sees an entry of the side bar."""
+    return lambda request: request.actor.can(permission)
+
+
+def entry(title: Any, icon: str, page: str, permission: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}"), "permission": may(permission)}
+
+
+def models(title: Any, *entries: tuple[Any, str, str, str]) -> dict[str, Any]:
+    """A group of lists: (title, icon, app_model, permission)."""
+    items = [entry(name, icon, f"{model}_changelist", permission) for name, icon, model, permission in entries]
+    return {"title": title, "separator": True, "items": items}
+
+
+NAVIGATION = [
+    {
+        "title": "",
+        "items": [
+            {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
+            entry(_("Uncertain mail"), "help", "uncertain", "campaigns.view"),
+        ],
+    },
+    models(
+        _("Campaigns"),
+        (_("Campaigns"), "campaign", "campaigns_campaign", "campaigns.view"),
+        (_("Messages"), "mail", "campaigns_message", "campaigns.view"),
+        (_("Attempts"), "report", "campaigns_attempt", "campaigns.view"),
+        (_("Enrolments"), "how_to_reg", "campaigns_enrolment", "campaigns.view"),
+        (_("Planner runs"), "event_repeat", "campaigns_planrun", "campaigns.view"),
+        (_("Batches"), "stacks", "campaigns_batch", "campaigns.view"),
+    ),
+    models(
+        _("People"),
+        (_("Contacts"), "group", "campaigns_contact", "campaigns.view"),
+        (_("Lists"), "list_alt", "campaigns_contactlist", "campaigns.view"),
+        (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
+    ),
+    models(
+        _("Fleet"),
+        (_("Mailboxes"), "inbox", "mailboxes_mailbox", "mailboxes.view"),
+        (_("Pools"), "workspaces", "mailboxes_pool", "mailboxes.view"),
+        (_("Sending domains"), "language", "mailboxes_sendingdomain", "mailboxes.view"),
+        (_("Provider accounts"), "dns", "mailboxes_provideraccount", "mailboxes.view"),
+        (_("Allowances"), "speed", "mailboxes_allowance", "mailboxes.view"),
+    ),
+    models(
+        _("Platform"),
+        (_("Tenants"), "apartment", "tenants_tenant", "tenants.view"),
+        (_("Users"), "person", "tenants_user", "tenants.administer"),
+        (_("Second factors"), "key", "otp_totp_totpdevice", "tenants.administer"),
+        (_("Sign-in attempts"), "login", "axes_accessattempt", "tenants.administer"),
+        (_("Job queues"), "pending_actions", "django_rq_dashboard", "tenants.administer"),
+        (_("Leases"), "lock_clock", "tenants_lease", "tenants.administer"),
+    ),
+]
+
+BLUE = {
+    "50": "oklch(97% .014 240)",
+    "100": "oklch(93.6% .032 240)",
+    "200": "oklch(88.2% .059 242)",
+    "300": "oklch(80.9% .105 243)",
+    "400": "oklch(70.7% .155 246)",
+    "500": "oklch(60.3% .17 250)",
+    "600": "oklch(52.6% .172 253)",
+    "700": "oklch(46.5% .152 254)",
+    "800": "oklch(40.2% .124 255)",
+    "900": "oklch(35.8% .1 256)",
+    "950": "oklch(26.2% .07 258)",
+}
+
+LOOK: dict[str, Any] = {
+    "SITE_TITLE": _("Outreach console"),
+    "SITE_HEADER": _("Outreach"),
+    "SITE_SUBHEADER": _("Control room"),
+    "SITE_SYMBOL": "outgoing_mail",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("console/icon.svg")}],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "6px",
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "command_search": False, "navigation": NAVIGATION},
+}

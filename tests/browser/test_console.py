@@ -1,0 +1,122 @@
+"""The console as a person meets it: sign in, watch, look closer, act."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+from django_otp.oath import totp
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from mailboxes.models import Mailbox
+from outreach.common import freshness
+from tests.console.conftest import PASSWORD, World, person
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def signed_in(page, running_servers):
+    freshness.forget()
+    chief = person("chief@example.com", is_superuser=True)
+    page.goto("/console/")
+    page.fill("[name=username]", chief.email)
+    page.fill("[name=password]", PASSWORD)
+    page.fill("[name=otp_token]", f"{totp(TOTPDevice.objects.get(user=chief).bin_key):06d}")
+    page.click("button[type=submit]")
+    page.wait_for_url("**/console/")
+    return page
+
+
+def test_the_start_page_renews_itself_and_keeps_its_chart(signed_in):
+    page = signed_in
+    assert "No campaign is running." in page.inner_text("#live")
+
+    world = World(people=27)
+    freshness.forget()
+
+    page.wait_for_selector(f"text={world.campaign.name}", timeout=15_000)
+    page.wait_for_selector("#sent canvas")
+    page.click(".ranges button:has-text('Day')")
+    page.wait_for_timeout(5_000)  # one more renewal
+    assert page.locator("#sent canvas").is_visible()
+    assert page.inner_text(".ranges .is-on") == "Day"
+    assert page.troubles == []
+
+
+def test_a_number_opens_its_rows(signed_in):
+    page = signed_in
+    World(people=27)
+    freshness.forget()
+    page.reload()
+
+    page.click(".legend a:has-text('failed')")
+
+    page.wait_for_url("**/campaigns/message/**")
+    assert page.locator("tbody .state-failed").count() == 3
+    assert page.troubles == []
+
+
+def test_a_campaign_is_paused_from_its_page(signed_in):
+    page = signed_in
+    world = World(people=27)
+    page.goto(reverse("admin:campaigns_campaign_change", args=[world.campaign.pk]))
+    page.wait_for_selector(".plot canvas >> nth=1")
+
+    page.click("button:has-text('Pause sending')")
+
+    page.wait_for_selector(".state-paused")
+    world.campaign.refresh_from_db()
+    assert world.campaign.status == "paused"
+    assert page.troubles == []
+
+
+def test_mailboxes_chosen_in_the_list_are_quarantined_after_a_reason(signed_in):
+    page = signed_in
+    World(people=9)
+    page.goto(reverse("admin:mailboxes_mailbox_changelist"))
+    for i in range(2):
+        page.locator("tbody input.action-select").nth(i).check()
+    page.select_option("select[name=action]", "quarantine")
+    page.click("#changelist-form button:has-text('Run')")
+    page.fill("[name=reason]", "many bounces")
+
+    page.click("button:has-text('Quarantine')")
+
+    page.wait_for_selector("text=Done for 2 rows.")
+    assert Mailbox.objects.filter(state="quarantined", state_reason="many bounces").count() == 2
+    assert page.troubles == []
+
+
+@pytest.mark.attack("A22")
+def test_a_mail_body_runs_nothing_in_the_preview(signed_in):
+    page = signed_in
+    world = World(people=9)
+    world.step.html_body = (
+        "<p id=x>Hello</p><script>document.title='owned';parent.owned=1</script><img src=x onerror='parent.owned=1'>"
+    )
+    world.step.save()
+
+    page.goto(reverse("admin:campaigns_step_change", args=[world.step.pk]))
+    page.frame_locator("iframe.preview").locator("#x").wait_for()
+    page.wait_for_timeout(300)
+
+    assert page.evaluate("window.owned") is None
+    assert "owned" not in page.title()
+
+
+def test_nothing_is_wider_than_a_telephone(signed_in):
+    page = signed_in
+    world = World(people=27)
+    page.set_viewport_size({"width": 390, "height": 800})
+    campaign = reverse("admin:campaigns_campaign_change", args=[world.campaign.pk])
+    for address in ("/console/", campaign, reverse("admin:mailboxes_mailbox_changelist")):
+        page.goto(address)
+        page.wait_for_timeout(400)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+
+
+def test_the_sign_in_page_is_styled_and_asks_for_all_three(page):
+    page.goto("/console/login/")
+
+    assert page.locator("form input:visible").count() == 3
+    assert page.troubles == []

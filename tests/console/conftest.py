@@ -1,0 +1,152 @@
+"""People who sign in, and a small world whose every table has rows."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+from django.utils.timezone import now
+from django_otp import DEVICE_ID_SESSION_KEY
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
+from campaigns.services import suppression
+from mailboxes.models import Allowance, AllowanceReturn, Rotation
+from outreach.common import freshness
+from tenants.models import Lease, User
+from tenants.services.actors import SYSTEM
+from tests import factories
+
+PASSWORD = "correct horse battery"
+CANARY = "canary-secret-of-a-mailbox"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept():
+    """Figures of one test must not show in the next."""
+    freshness.forget()
+    yield
+    freshness.forget()
+
+
+def person(email: str, **rights: bool) -> User:
+    user = User.objects.create_user(email, PASSWORD, **{"is_staff": True, **rights})
+    TOTPDevice.objects.create(user=user, name="Authenticator")
+    return user
+
+
+def client_of(user: User) -> Client:
+    """A browser of that person, second factor verified."""
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    session = client.session
+    session[DEVICE_ID_SESSION_KEY] = TOTPDevice.objects.get(user=user).persistent_id
+    session.save()
+    return client
+
+
+@pytest.fixture
+def chief(db) -> User:
+    return person("chief@example.com", is_superuser=True)
+
+
+@pytest.fixture
+def analyst(db) -> User:
+    return person("analyst@example.com")
+
+
+@pytest.fixture
+def as_chief(chief) -> Client:
+    return client_of(chief)
+
+
+@pytest.fixture
+def as_analyst(analyst) -> Client:
+    return client_of(analyst)
+
+
+class World:
+    """One tenant with a running campaign whose messages are in every state."""
+
+    def __init__(self, people: int = 18, mailboxes: int = 4) -> None:
+        self.tenant = factories.tenant()
+        self.pool = factories.pool(self.tenant)
+        self.mailboxes = factories.fleet(self.tenant, mailboxes, pool=self.pool)
+        box = self.mailboxes[0]
+        box.sealed_password = factories.seal_password(self.tenant.pk, box.seal_ref, CANARY)
+        box.save(update_fields=["sealed_password"])
+        self.list = factories.contact_list(self.tenant)
+        self.people = factories.people(self.tenant, self.list, people)
+        self.campaign = factories.campaign(
+            self.tenant, self.pool, self.list, status="running", started_at=now() - timedelta(minutes=30)
+        )
+        self.step = self.campaign.steps.get()
+        self.batch = Batch.objects.create(tenant=self.tenant, campaign=self.campaign, size=people)
+        self.messages = [self.message(i) for i in range(people)]
+        self.uncertain = next(message for message in self.messages if message.status == "uncertain")
+        self.rest()
+
+    def message(self, i: int) -> Message:
+        status = Message.Status.values[i % len(Message.Status.values)]
+        enrolment = Enrolment.objects.create(
+            tenant=self.tenant, campaign=self.campaign, contact=self.people[i], zone="UTC", waits_for="message",
+            mailbox=self.mailboxes[i % len(self.mailboxes)],
+        )  # fmt: skip
+        held = status in ("claimed", "committing")
+        return Message.objects.create(
+            tenant=self.tenant, campaign=self.campaign, step=self.step, enrolment=enrolment, contact=self.people[i],
+            mailbox=self.mailboxes[i % len(self.mailboxes)], batch=self.batch, status=status, due_at=now(),
+            not_after=now() + timedelta(hours=1), day_on=now().date(),
+            message_id=f"<{secrets.token_hex(13)}@x.example>",
+            claim=uuid.uuid4() if held else None, lease_until=now() + timedelta(minutes=2) if held else None,
+            sent_at=now() - timedelta(minutes=i) if status == "sent" else None,
+        )  # fmt: skip
+
+    def rest(self) -> None:
+        today = datetime.combine(now().date(), datetime.min.time(), UTC)
+        for box in self.mailboxes:
+            Allowance.objects.create(
+                tenant=self.tenant, scope="mailbox_day", key=box.pk, period_start=today, cap=40, reserved=7
+            )
+            Rotation.objects.create(tenant=self.tenant, mailbox=box, virtual_time=1.5)
+        AllowanceReturn.objects.create(
+            tenant=self.tenant, scope="mailbox_day", key=self.mailboxes[0].pk, period_start=today, count=1
+        )
+        Attempt.objects.create(
+            tenant=self.tenant, message_ref=self.messages[4].pk, mailbox_ref=self.mailboxes[0].pk, at=now(),
+            phase="rcpt", code=450, enhanced="4.7.1", text="<script>alert(1)</script> try later", result="deferred",
+        )  # fmt: skip
+        PlanRun.objects.create(
+            tenant=self.tenant, started_at=now(), finished_at=now(), seconds=0.1, planned=18, looked_at=20,
+            refused={"suppressed": 2}, limits={"mailbox_day": 1},
+        )  # fmt: skip
+        suppression.suppress(
+            self.tenant, ["gone@example.net", "bad.example"], actor=SYSTEM, reason="manual", via="test"
+        )
+        Lease.objects.get_or_create(name="cron", defaults={"holder": uuid.uuid4(), "until": now()})
+
+
+@pytest.fixture
+def world(db) -> World:
+    return World()
+
+
+@pytest.fixture
+def everything(world, chief) -> World:
+    """The world, and rows of other people's models."""
+    from axes.models import AccessAttempt, AccessLog
+
+    StaticDevice.objects.create(user=chief, name="Sheet").token_set.create(token="canarycode")
+    common = {
+        "username": "x@example.com",
+        "ip_address": "127.0.0.1",
+        "user_agent": "curl",
+        "path_info": "/console/login/",
+    }
+    AccessAttempt.objects.create(**common, get_data="", post_data="password=canary-post", failures_since_start=2)
+    AccessLog.objects.create(**common)
+    return world
