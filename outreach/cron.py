@@ -30,7 +30,8 @@ RENEW_SECONDS = 15
 TICK_SECONDS = 0.2
 
 TAKE_LEASE = """
-INSERT INTO tenants_lease (name, holder, until) VALUES (%(name)s, %(holder)s, now() + make_interval(secs => %(seconds)s))
+INSERT INTO tenants_lease (name, holder, until)
+VALUES (%(name)s, %(holder)s, now() + make_interval(secs => %(seconds)s))
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
 WHERE tenants_lease.holder = excluded.holder OR tenants_lease.until < now()
 RETURNING TRUE"""

@@ -97,6 +97,7 @@ RQ_QUEUES = {  # time limits in seconds, as a last resort; json, so no pickles i
 # --- Sending: numbers are seconds unless the name says otherwise --------------------------------------
 
 SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=200)  # threads and sockets of one job
+SEND_ONE_CPU = env.bool("SEND_ONE_CPU", default=True)  # each send worker stays on a CPU of its own
 JOB_MESSAGES = env.int("JOB_MESSAGES", default=1000)
 LEASE_SECONDS = env.int("LEASE_SECONDS", default=120)
 BATCH_AHEAD_SECONDS = env.int("BATCH_AHEAD_SECONDS", default=10)

@@ -19,7 +19,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
-from outreach.common import draining
+from outreach.common import cpus, draining
 
 log = structlog.get_logger(__name__)
 TASK = re.compile(r"(tenants|mailboxes|campaigns|deliverability)\.tasks\.[a-z][a-z0-9_]*")
@@ -99,6 +99,8 @@ def refusal(job: Job) -> str | None:
 
 def work(queue: str, *, burst: bool = False) -> int:
     """Work until SIGTERM (return 0), until empty (burst, 0), or until the queue is lost (1)."""
+    if queue == "send" and settings.SEND_ONE_CPU:
+        cpus.keep_to_one(settings.STATE_DIR)
     worker = Worker(
         [django_rq.get_queue(queue)],
         connection=django_rq.get_connection(queue),
