@@ -71,7 +71,7 @@ peers:
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postfix >/dev/null; \
 	fi
 
-bench: setup
+bench: setup peers
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lint: setup-tests

@@ -16,8 +16,11 @@ from django.db import connection, transaction
 from campaigns.models import Batch
 from outreach.common import queues
 
-MAX_DUE = 20_000  # messages turned into batches in one pass of one tenant
+WAITING_JOBS = 4  # jobs of one tenant that may wait for a worker: the queue is first in, first out for all tenants
 SEND_TASK = "campaigns.tasks.send_batches"
+
+WAITING = """
+SELECT count(*) FROM campaigns_message WHERE tenant_id = %s AND status = 'planned' AND batch_id IS NOT NULL"""
 
 DUE = """
 SELECT m.id, m.campaign_id, m.mailbox_id
@@ -59,9 +62,15 @@ class Due:
 
 
 def run(tenant_id: int) -> int:
-    """Batch what is due within BATCH_AHEAD_SECONDS for one tenant and ring for it; return how many messages."""
+    """Batch what is due within BATCH_AHEAD_SECONDS for one tenant and ring for it; return how many messages.
+
+    No more than WAITING_JOBS jobs of a tenant wait at a time, so that a large campaign of one
+    does not hold up the others; the next pass goes on.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(DUE, {"tenant": tenant_id, "ahead": settings.BATCH_AHEAD_SECONDS, "limit": MAX_DUE})
+        cursor.execute(WAITING, [tenant_id])
+        limit = max(WAITING_JOBS * settings.JOB_MESSAGES - cursor.fetchone()[0], 0)
+        cursor.execute(DUE, {"tenant": tenant_id, "ahead": settings.BATCH_AHEAD_SECONDS, "limit": limit})
         due = [Due(*row) for row in cursor.fetchall()]
         if not due:
             return 0

@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
-HOLD = "from pathlib import Path; from outreach.common import cpus; print(cpus.keep_to_one(Path({!r})), flush=True); input()"
+HOLD = """
+from pathlib import Path
+from outreach.common import cpus
+print(cpus.keep_to_one(Path({!r})), flush=True)
+input()
+"""
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
