@@ -26,11 +26,10 @@ SECRET_KEY={secrets.token_urlsafe(50)}
 CREDENTIAL_KEYS=k1:{key()}
 TOKEN_KEYS=k1:{key()}
 HASH_KEY={key()}
-# For this machine only. Real use: a host name, https in PUBLIC_URL, and the next two lines taken out.
+# For this machine only. Real use: a host name, https in PUBLIC_URL, and the last line taken out.
 ALLOWED_HOSTS=localhost,127.0.0.1,[::1]
 PUBLIC_URL=http://localhost:{port}
 INSECURE_HTTP=1
-SMTP_ALLOW_LOOPBACK=1
 """
 
 
