@@ -14,7 +14,7 @@ SETTINGS = {
     "RETRY_SCHEDULE": "3,10",  # seconds instead of minutes to hours
     "PLAN_EVERY_SECONDS": "1",  # so that a retry is not planned up to a minute late
     "SWEEP_EVERY_SECONDS": "2",
-    "BATCH_AHEAD_SECONDS": "4",  # short lanes: with a gap of a second, a job of 1000 mails then has 200 mailboxes, not 100
+    "BATCH_AHEAD_SECONDS": "4",  # a gap of 1 s fills a lane: shorter ones let a job hold more mailboxes
 }
 
 
