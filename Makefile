@@ -79,12 +79,12 @@ lint: setup-tests
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy --no-error-summary
-	@if [ -d templates ]; then $(BIN)/djlint --quiet --check --lint templates; fi
+	@if [ -d templates ]; then $(BIN)/djlint --quiet --lint templates; fi
 
 format: setup-tests
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
-	@if [ -d templates ]; then $(BIN)/djlint --quiet --reformat templates || true; fi
+	@if [ -d templates ]; then $(BIN)/djlint --quiet --lint templates; fi
 
 # Writes both requirements files anew from pyproject.toml; needs uv. No index address gets into them.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
