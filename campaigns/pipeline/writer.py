@@ -136,10 +136,9 @@ class LedgerWriter(threading.Thread):
                 self._wake.wait(self.policy.lease_seconds / 6)
                 self._wake.clear()
                 self._renew_when_due()
-                group = self._take()
-                while group:
+                while group := self._take():
                     self._write(group)
-                    group = self._take()
+                    self._renew_when_due()  # here too: a busy job always has something to write
                 if self._finished.is_set() and not self._said and not self._cleared:
                     if self._abandoned:
                         self._write(self._left())

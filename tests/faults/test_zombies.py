@@ -64,9 +64,9 @@ def no_longer_held(campaign):
 @pytest.mark.fault("F18")
 def test_a_deployment_in_mid_batch_leaves_nothing_in_doubt(house, deployed, launch, sink, compare):
     sink.rules(Rule("dot", delay_seconds=0.3))
-    campaign = launch(fleet={"min_gap_seconds": 1})
-    cron = house.cron(BATCH_AHEAD_SECONDS=30)
-    worker = deployed(BATCH_AHEAD_SECONDS=30)
+    campaign = launch()
+    cron = house.cron()
+    worker = deployed()
 
     until(lambda: sink.read_book().accepted, "the first mails are out")
     cron.send(signal.SIGTERM)
