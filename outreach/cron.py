@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
@@ -75,18 +76,34 @@ def _sending() -> list[Tenant]:
     return list(Tenant.objects.filter(pk__in=busy, status=Tenant.Status.ACTIVE).order_by("pk"))
 
 
+def each(tenants: Iterable[Any], act: Callable[[Any], int]) -> int:
+    """Do it for one tenant after the other; what fails for one is logged and does not hold up the rest."""
+    count = 0
+    for tenant in tenants:
+        try:
+            count += act(tenant)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("cron.tenant_failed", act=act.__name__, tenant=str(tenant), error=str(error).strip()[:300])
+            connection.close()
+        except Exception:  # noqa: BLE001 - a defect that one tenant's data brings out is one tenant's trouble
+            log.exception("cron.tenant_failed", act=act.__name__, tenant=str(tenant))
+    return count
+
+
+def _plan(tenant: Tenant) -> int:
+    run = planner.run(tenant, now())
+    if run is None or not (run.planned or run.retries):
+        return 0
+    log.info(
+        "plan.done", tenant_id=tenant.pk, planned=run.planned, retries=run.retries, seconds=run.seconds,
+        looked_at=run.looked_at, refused=run.refused,
+    )  # fmt: skip
+    return run.planned + run.retries
+
+
 def plan(tenants: list[Tenant]) -> int:
     """Run the planner for each tenant; what it planned due at once is batched in the next pass."""
-    planned = 0
-    for tenant in tenants:
-        run = planner.run(tenant, now())
-        if run is not None and (run.planned or run.retries):
-            planned += run.planned + run.retries
-            log.info(
-                "plan.done", tenant_id=tenant.pk, planned=run.planned, retries=run.retries, seconds=run.seconds,
-                looked_at=run.looked_at, refused=run.refused,
-            )  # fmt: skip
-    return planned
+    return each(tenants, _plan)
 
 
 def plan_wanted() -> int:
@@ -102,23 +119,27 @@ def batch() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT DISTINCT tenant_id FROM campaigns_message WHERE status = 'planned' AND batch_id IS NULL")
         tenants = [row[0] for row in cursor.fetchall()]
-    return sum(batcher.run(tenant_id) for tenant_id in sorted(tenants)) + batcher.ring_again()
+    return each(sorted(tenants), batcher.run) + batcher.ring_again()
 
 
 def enrol() -> int:
     """Go on with the lists of campaigns that were started."""
     waiting = Campaign.objects.exclude(enrol_until=None).exclude(status=Campaign.Status.CANCELLED).order_by("pk")
-    return sum(campaigns.enrol_more(campaign) for campaign in waiting)
+    return each(waiting, campaigns.enrol_more)
 
 
 def sweep() -> int:
     """Leases that ran out, periods that passed, retries without a campaign, campaigns that are done."""
     reaped = reaper.reap()
-    moment, count = now(), reaped.freed + reaped.uncertain
-    for tenant in _sending():
-        count += reaper.take_back_missed(tenant, moment) + reaper.close_orphans(tenant)
-        count += len(reaper.complete(tenant))
-    return count
+    busy = Campaign.objects.filter(status__in=["running", "paused", "halted", "cancelled"]).values("tenant_id")
+    tenants = Tenant.objects.filter(pk__in=busy).order_by("pk")  # suspended ones too: a plan may have crossed the stop
+    return reaped.freed + reaped.uncertain + each(tenants, _sweep)
+
+
+def _sweep(tenant: Tenant) -> int:
+    moved = reaper.take_back_missed(tenant, now()) + reaper.take_back_stopped(tenant)
+    moved += reaper.close_cancelled(tenant) + reaper.give_up(tenant, settings.GIVE_UP_SECONDS)
+    return moved + len(reaper.complete(tenant))
 
 
 def months() -> int:

@@ -98,10 +98,10 @@ WITH told AS (
 ), verdict AS (
     SELECT picked.id, now() + picked.wait AS again_at, CASE
         WHEN picked.was = 'uncertain' AND told.result <> 'uncertain' THEN 'failed'
-        WHEN told.result = 'returned' AND picked.was = 'claimed' THEN 'planned'
         WHEN told.result IN ('returned', 'deferred')
-            THEN CASE WHEN now() + picked.wait > picked.planned_at + make_interval(secs => %(give_up)s)
-                THEN 'failed' ELSE 'deferred' END
+            AND now() + picked.wait > picked.planned_at + make_interval(secs => %(give_up)s) THEN 'failed'
+        WHEN told.result = 'returned' AND picked.was = 'claimed' THEN 'planned'
+        WHEN told.result IN ('returned', 'deferred') THEN 'deferred'
         ELSE told.result END AS status
     FROM picked JOIN told USING (id)
 ), done AS (
@@ -150,7 +150,10 @@ UPDATE mailboxes_mailbox SET held_until = now() + make_interval(secs => %(lease)
     SELECT id FROM mailboxes_mailbox WHERE held_by = %(token)s ORDER BY id FOR NO KEY UPDATE)"""
 
 CLEAR = """
-UPDATE mailboxes_mailbox SET failures = 0, blocked_until = NULL, state_reason = '' WHERE id IN (
+UPDATE mailboxes_mailbox
+SET failures = 0, state_reason = CASE WHEN blocked_until > now() THEN state_reason ELSE '' END,
+    blocked_until = CASE WHEN blocked_until > now() THEN blocked_until END
+WHERE id IN (
     SELECT id FROM mailboxes_mailbox WHERE id = ANY (%s::bigint[]) AND failures > 0 ORDER BY id FOR NO KEY UPDATE)"""
 
 
@@ -325,6 +328,6 @@ def renew(cursor: Any, token: UUID, policy: Policy, ids: Sequence[int]) -> None:
 
 
 def clear(cursor: Any, mailbox_ids: Sequence[int]) -> None:
-    """Forget the failures in a row of mailboxes whose connection works again."""
+    """Forget the failures in a row of mailboxes whose connection works again; a rest that still runs is another's."""
     if mailbox_ids:
         cursor.execute(CLEAR, [array(mailbox_ids)])

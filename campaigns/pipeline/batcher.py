@@ -24,7 +24,9 @@ SELECT count(*) FROM campaigns_message WHERE tenant_id = %s AND status = 'planne
 
 DUE = """
 SELECT m.id, m.campaign_id, m.mailbox_id
-FROM campaigns_message m JOIN mailboxes_mailbox b ON b.id = m.mailbox_id
+FROM campaigns_message m
+JOIN mailboxes_mailbox b ON b.id = m.mailbox_id
+JOIN campaigns_campaign c ON c.id = m.campaign_id AND c.status = 'running'
 WHERE m.tenant_id = %(tenant)s AND m.status = 'planned' AND m.batch_id IS NULL
   AND m.due_at <= now() + make_interval(secs => %(ahead)s)
   AND (b.held_until IS NULL OR b.held_until <= now())

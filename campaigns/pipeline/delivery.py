@@ -40,6 +40,7 @@ class Letter:
     recipient: str
     due: float
     expires: float
+    tries: int
     render: Callable[[], tuple[bytes, bytes]]
 
 
@@ -102,7 +103,13 @@ class Halts:
 
 def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
     """Send the lane's letters; whatever is not tried is released. Never raises about one letter."""
-    transport = lane.connect()
+    try:
+        transport = lane.connect()
+    except OutreachError as error:  # its password can't be unsealed: nobody can sign in until somebody mends it
+        for letter in lane.letters:
+            ledger.release(letter)
+        ledger.stop(Stop(lane.mailbox_id, "credential", error.code, str(error)))
+        return
     free, failing, silences = lane.free, lane.failures > 0, 0
     rest = iter(lane.letters)
     try:
@@ -172,7 +179,7 @@ def _send(letter: Letter, lane: Lane, transport: Transport, ledger: Ledger) -> t
     except UncertainSendError as error:
         return outcome("uncertain", reason="no_answer", **_said(error)), None
     except (TransientSendError, PermanentSendError) as error:
-        return _refused(error, lane, outcome)
+        return _refused(error, lane, letter.tries, outcome)
     return outcome("sent", text=receipt.text, provider_id=receipt.provider_id), None
 
 
@@ -181,7 +188,7 @@ def _said(error: SendError) -> dict[str, Any]:
 
 
 def _refused(
-    error: TransientSendError | PermanentSendError, lane: Lane, outcome: Callable[..., Outcome]
+    error: TransientSendError | PermanentSendError, lane: Lane, tries: int, outcome: Callable[..., Outcome]
 ) -> tuple[Outcome, Stop | None]:
     """Phase x class of the answer: about the person, about us, or about the moment (RULES of a send)."""
     said = _said(error)
@@ -209,6 +216,9 @@ def _refused(
         if stop is None and error.phase in CONNECT_PHASES:
             stop = Stop(lane.mailbox_id, "connection", verdict.reason, error.text)
         return outcome("deferred", reason=verdict.reason, retry_after_seconds=wait, **said), stop
+    if stop is None and not verdict.about_recipient and tries and error.phase not in (*CONNECT_PHASES, "mail"):
+        # Refused again on grounds that nobody names: this letter would only bring the mailbox to rest for ever.
+        return outcome("failed", reason=verdict.reason, **said), None
     if error.phase in CONNECT_PHASES or error.phase == "mail" or not verdict.about_recipient:
         # A host that refuses us would refuse the next mail as well: the mailbox rests, the person keeps the row.
         stop = stop or Stop(lane.mailbox_id, "mailbox", verdict.reason, error.text)

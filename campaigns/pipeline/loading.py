@@ -74,6 +74,7 @@ def _lane(
             message.email,
             clock + message.due_in,
             clock + message.expires_in,
+            message.tries,
             rendering.of(message, sender),
         )
         for message in messages

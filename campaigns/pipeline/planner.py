@@ -346,7 +346,7 @@ def _deal(
     cursor.execute("SELECT pool_id, count(*) FROM plan_turn GROUP BY pool_id")
     counts: dict[int, int] = {}
     for pool_id, wanted in cursor.fetchall():
-        counts |= slots.share([place.seat for place in places.values() if place.seat.pool_id == pool_id], wanted)
+        counts |= slots.share(_seats_of(places, pool_id, counts), wanted)
     boxes = [places[pk].seat for pk in counts]
     cursor.execute(
         SLOTS,

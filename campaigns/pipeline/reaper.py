@@ -86,14 +86,47 @@ def complete(tenant: Tenant) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def close_orphans(tenant: Tenant) -> int:
-    """Cancel retries that came back after their campaign was cancelled."""
-    return moves.close(
-        "m.tenant_id = %(tenant)s AND m.status = 'deferred' AND EXISTS ("
-        "SELECT FROM campaigns_campaign c WHERE c.id = m.campaign_id AND c.status = 'cancelled')",
+def take_back_stopped(tenant: Tenant) -> int:
+    """Take back what a planner run wrote while its campaign was being paused or its tenant suspended."""
+    return moves.take_back(
+        "m.tenant_id = %(tenant)s AND m.status = 'planned' AND EXISTS ("
+        "SELECT FROM campaigns_campaign c JOIN tenants_tenant t ON t.id = c.tenant_id WHERE c.id = m.campaign_id "
+        "AND (c.status IN ('paused', 'halted') OR (t.status <> 'active' AND c.status <> 'cancelled')))",
+        {"tenant": tenant.pk},
+        claimed=False,
+    )
+
+
+STOP_CANCELLED = """
+UPDATE campaigns_enrolment SET status = 'stopped', stop_reason = 'campaign_cancelled', due_at = NULL, waits_for = ''
+WHERE id IN (
+    SELECT e.id FROM campaigns_campaign c JOIN campaigns_enrolment e ON e.campaign_id = c.id
+    WHERE c.tenant_id = %s AND c.status = 'cancelled' AND e.due_at IS NOT NULL ORDER BY e.id FOR UPDATE OF e)"""
+
+
+@transaction.atomic
+def close_cancelled(tenant: Tenant) -> int:
+    """Cancel what came back or was planned while its campaign was being cancelled, and the people with it."""
+    closed = moves.close(
+        "m.tenant_id = %(tenant)s AND m.campaign_id IN ("
+        "SELECT id FROM campaigns_campaign WHERE tenant_id = %(tenant)s AND status = 'cancelled')",
         {"tenant": tenant.pk},
         status="cancelled",
         reason="campaign_cancelled",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(STOP_CANCELLED, [tenant.pk])
+        return closed + cursor.rowcount
+
+
+def give_up(tenant: Tenant, seconds: float) -> int:
+    """End retries that are older than the time after which a mail is given up, wherever they wait."""
+    return moves.close(
+        "m.tenant_id = %(tenant)s AND m.status = 'deferred' "
+        "AND m.planned_at <= now() - make_interval(secs => %(seconds)s)",
+        {"tenant": tenant.pk, "seconds": seconds},
+        status="failed",
+        reason="gave_up",
     )
 
 

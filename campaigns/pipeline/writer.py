@@ -183,6 +183,7 @@ class LedgerWriter(threading.Thread):
 
     def _transact(self, group: Group) -> set[int]:
         with transaction.atomic(), _bare_cursor() as cursor:
+            outcomes.clear(cursor, group.cleared)  # mailboxes before messages, as everywhere
             granted = outcomes.write(
                 cursor,
                 self.token,
@@ -192,7 +193,6 @@ class LedgerWriter(threading.Thread):
                 settled=group.settled,
                 released=group.released,
             )
-            outcomes.clear(cursor, group.cleared)
         self.commits += 1
         return granted
 

@@ -79,7 +79,7 @@ def suppress(
     before = known.count()
     Suppression.objects.bulk_create(rows, ignore_conflicts=True, batch_size=5000)
     new = known.count() - before
-    push(tenant.pk if tenant else None, [bytes(row.hash) for row in rows])
+    push(tenant.pk if tenant else None, [bytes(row.hash) for row in rows], campaign.pk if campaign else None)
     if tenant:
         audit.record(actor, "suppression.added", tenant, entries=len(rows), reason=reason)
     else:
@@ -103,17 +103,20 @@ STOP_ENROLMENTS = """
 UPDATE campaigns_enrolment e SET status = 'stopped', stop_reason = 'suppressed', due_at = NULL, waits_for = ''
 FROM (
     SELECT e.id FROM campaigns_enrolment e JOIN push_contact p ON p.id = e.contact_id
-    WHERE e.status = 'active' AND e.due_at IS NOT NULL ORDER BY e.id FOR UPDATE OF e
+    WHERE e.status = 'active' AND e.due_at IS NOT NULL
+      AND (%(campaign)s::bigint IS NULL OR e.campaign_id = %(campaign)s)
+    ORDER BY e.id FOR UPDATE OF e
 ) AS picked WHERE e.id = picked.id"""
 
 
 @transaction.atomic
-def push(tenant_id: int | None, hashes: Sequence[bytes]) -> int:
+def push(tenant_id: int | None, hashes: Sequence[bytes], campaign_id: int | None = None) -> int:
     """Close every waiting message that entries with these hashes cover; return how many.
 
-    Without a tenant all tenants are looked at. The row lock decides the race with a sender:
-    who commits first wins, and nothing of that person leaves after this transaction. From
-    10,000 entries on, the contacts are matched in one pass against the whole suppression table.
+    With a campaign only its own messages; without a tenant all tenants are looked at. The row
+    lock decides the race with a sender: who commits first wins, and nothing of that person
+    leaves after this transaction. From 10,000 entries on, the contacts are matched in one pass
+    against the whole suppression table.
     """
     values = {"tenant": tenant_id, "hashes": list(hashes)}
     with connection.cursor() as cursor:
@@ -130,13 +133,13 @@ def push(tenant_id: int | None, hashes: Sequence[bytes]) -> int:
         cursor.execute(f"CREATE TEMP TABLE push_contact ON COMMIT DROP AS {sql}", values)
         cursor.execute("ANALYZE push_contact")
         closed = moves.close(
-            "TRUE",
-            {},
+            "(%(campaign)s::bigint IS NULL OR m.campaign_id = %(campaign)s)",
+            {"campaign": campaign_id},
             status=Message.Status.SUPPRESSED,
             reason="suppressed",
             joins="JOIN push_contact p ON p.id = m.contact_id",
         )
-        cursor.execute(STOP_ENROLMENTS)
+        cursor.execute(STOP_ENROLMENTS, {"campaign": campaign_id})
     return closed
 
 

@@ -188,8 +188,9 @@ class _Import:
         keys = [entry.given.address.key for entry in entries]
         # In id order, as everywhere; rows of other tenants are only looked at.
         found = Mailbox.objects.filter(address_key__in=keys).order_by("pk")
-        known = {mailbox.address_key: mailbox for mailbox in found}
-        list(found.filter(tenant=self.tenant).select_for_update(of=("self",)).values_list("pk"))
+        list(found.filter(tenant=self.tenant).select_for_update(no_key=True).values_list("pk"))
+        # Read only now: what a stop committed while we waited for the lock must not be written back.
+        known = {mailbox.address_key: mailbox for mailbox in found.select_related("home")}
         names = {entry.given.address.domain for entry in entries} - self.domains.keys()
         self.domains |= {domain.name: domain for domain in SendingDomain.objects.filter(name__in=names)}
         new, changed = [], []
@@ -217,6 +218,8 @@ class _Import:
             return "address", "has a domain that belongs to another tenant"
         if mailbox and mailbox.state == Mailbox.State.RETIRED:
             return "address", "is a retired mailbox, and there is no way back"
+        if mailbox and mailbox.sealed_password and not given.password and given.server.host != mailbox.home.host:
+            return "smtp_password", "is empty; a stored password does not go to another host, so write it again"
         has_password = given.password or (mailbox and mailbox.sealed_password)
         if not has_password and (given.username or given.server.security != ProviderAccount.Security.NONE):
             return "smtp_password", "is empty"
