@@ -78,7 +78,7 @@ class Message(TenantImplied):
     last_claim = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
 
-    message_id = models.CharField(max_length=300, unique=True)
+    message_id = models.CharField(max_length=300)
     wire_message_id = models.CharField(max_length=300, blank=True)
     content_hash = models.BinaryField(null=True, blank=True)
     reply_text = models.CharField(max_length=500, blank=True, help_text=_("The answer to the final dot."))
@@ -92,6 +92,8 @@ class Message(TenantImplied):
         verbose_name_plural = _("messages")
         constraints = [
             models.UniqueConstraint(fields=["enrolment", "step"], name="message_once_per_step"),
+            # Not unique=True: that brings a second index for LIKE, which every change of state would write.
+            models.UniqueConstraint(fields=["message_id"], name="message_id_once"),
             models.CheckConstraint(
                 condition=Q(
                     status__in=[

@@ -216,8 +216,8 @@ def _plan(
         need = _needs(places, tenant_left - retries - bound)
     counts = _deal(cursor, places, lefts, need)
 
+    cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
     cursor.execute(DROP_LOST_PEOPLE)
-    cursor.execute("ANALYZE plan_pair")
     values = {"tenant": tenant.pk, "day": day, "hour": windows.hour_of(now), "now": now}
     if retries:
         cursor.execute(REPLAN, values)
