@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from campaigns.models import PlanRun
-from campaigns.pipeline import demand, reaper, seats, slots, windows
+from campaigns.pipeline import booking, demand, reaper, seats, slots, windows
 from campaigns.pipeline.seats import UNLIMITED, Place, Running
 from campaigns.pipeline.slots import Seat
 from campaigns.services import suppression
@@ -136,34 +136,6 @@ TAKE_PEOPLE = """
 UPDATE campaigns_enrolment e SET due_at = NULL, waits_for = 'message', mailbox_id = p.mailbox_id
 FROM plan_pair p WHERE p.kind > 0 AND e.id = p.enrolment_id"""
 
-RESERVE = """
-INSERT INTO mailboxes_allowance (tenant_id, scope, key, period_start, cap, reserved)
-SELECT %(tenant)s, used.scope, used.key,
-    CASE WHEN used.scope = 'domain_hour' THEN %(hour)s ELSE %(day)s::timestamp AT TIME ZONE 'UTC' END,
-    cap.cap, used.count
-FROM (
-    SELECT 'mailbox_day' AS scope, mailbox_id AS key, count(*) AS count FROM plan_pair GROUP BY mailbox_id
-    UNION ALL SELECT 'campaign_day', campaign_id, count(*) FROM plan_pair GROUP BY campaign_id
-    UNION ALL SELECT 'tenant_day', %(tenant)s, count(*) FROM plan_pair HAVING count(*) > 0
-    UNION ALL SELECT 'domain_hour', d.id, count(*) FROM plan_pair p
-        JOIN mailboxes_mailbox b ON b.id = p.mailbox_id
-        JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-        WHERE d.hourly_cap IS NOT NULL GROUP BY d.id
-) AS used
-JOIN unnest(%(scopes)s::text[], %(keys)s::bigint[], %(caps)s::int[]) AS cap (scope, key, cap)
-    ON cap.scope = used.scope AND cap.key = used.key
-ORDER BY 2, 3
-ON CONFLICT (scope, key, period_start) DO UPDATE
-SET cap = greatest(excluded.cap, mailboxes_allowance.reserved),
-    reserved = mailboxes_allowance.reserved + excluded.reserved"""
-
-ROTATE = """
-INSERT INTO mailboxes_rotation (tenant_id, mailbox_id, virtual_time, next_free_at, planned_in)
-SELECT %(tenant)s, box.*, %(now)s
-FROM unnest(%(boxes)s::bigint[], %(virtual)s::float8[], %(free)s::timestamptz[]) AS box
-ON CONFLICT (mailbox_id) DO UPDATE
-SET virtual_time = excluded.virtual_time, next_free_at = excluded.next_free_at, planned_in = excluded.planned_in"""
-
 
 @transaction.atomic
 def run(tenant: Tenant, now: datetime, *, horizon_seconds: float | None = None) -> PlanRun | None:
@@ -224,8 +196,8 @@ def _plan(
     cursor.execute(WRITE_MESSAGES, values)
     planned = cursor.rowcount
     cursor.execute(TAKE_PEOPLE)
-    _reserve(cursor, tenant, campaigns, places, values)
-    _rotate(cursor, tenant, places, counts, now)
+    booking.reserve(cursor, tenant, campaigns, places, values)
+    booking.rotate(cursor, tenant, places, counts, now)
     return PlanRun.objects.create(
         tenant=tenant,
         started_at=now,
@@ -379,37 +351,3 @@ def _seats_of(places: Mapping[int, Place], pool_id: int, dealt: Mapping[int, int
         for place in places.values()
         if place.seat.pool_id == pool_id
     ]
-
-
-def _reserve(
-    cursor: Any,
-    tenant: Tenant,
-    campaigns: Sequence[Running],
-    places: Mapping[int, Place],
-    values: Mapping[str, Any],
-) -> None:
-    caps = [("tenant_day", tenant.pk, UNLIMITED if tenant.daily_cap is None else tenant.daily_cap)]
-    caps += [("campaign_day", campaign.id, campaign.cap) for campaign in campaigns]
-    caps += [("mailbox_day", pk, place.cap) for pk, place in places.items()]
-    hourly = {place.seat.domain_id: place.hourly_cap for place in places.values() if place.hourly_cap is not None}
-    caps += [("domain_hour", pk, cap) for pk, cap in hourly.items()]
-    scopes, keys, amounts = zip(*caps, strict=True)
-    cursor.execute(RESERVE, {**values, "scopes": list(scopes), "keys": list(keys), "caps": list(amounts)})
-
-
-def _rotate(cursor: Any, tenant: Tenant, places: Mapping[int, Place], counts: Mapping[int, int], now: datetime) -> None:
-    """Move on each mailbox's virtual time and its next free slot."""
-    served = {pk: place.seat.taken + counts.get(pk, 0) for pk, place in places.items()}
-    cursor.execute(
-        ROTATE,
-        {
-            "tenant": tenant.pk,
-            "now": now,
-            "boxes": list(places),
-            "virtual": [place.seat.virtual_time + served[pk] / place.seat.weight for pk, place in places.items()],
-            "free": [
-                place.seat.first_at + place.seat.gap * served[pk] if served[pk] else place.next_free_at
-                for pk, place in places.items()
-            ],
-        },
-    )
