@@ -49,7 +49,7 @@ UNION ALL
 SELECT 'mailbox', b.id, NULL::bigint FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 JOIN mailboxes_provideraccount a ON a.id = b.home_id
-WHERE b.id = ANY (%(mailboxes)s::bigint[]) AND {gates.SENDABLE}
+WHERE b.id = ANY (%(mailboxes)s::bigint[]) AND b.held_by = %(token)s AND {gates.SENDABLE}
 UNION ALL
 SELECT 'covered', ct.id, s.campaign_id FROM campaigns_contact ct
 JOIN campaigns_suppression s ON s.hash = ANY (ct.domain_hashes || ct.address_hash)
@@ -218,6 +218,7 @@ def _commit(cursor: Any, token: UUID, policy: Policy, rows: Sequence[Row]) -> se
     cursor.execute(
         STOPS,
         {
+            "token": token,
             "campaigns": array({row.campaign_id for row in held}),
             "mailboxes": array({row.mailbox_id for row in held}),
             "contacts": array(row.contact_id for row in held),

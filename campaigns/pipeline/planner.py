@@ -119,6 +119,14 @@ WITH picked AS (
 )
 DELETE FROM plan_pair p WHERE p.kind > 0 AND NOT EXISTS (SELECT FROM picked WHERE picked.id = p.enrolment_id)"""
 
+# A pause or cancel under way can't see what this run writes, so it gets nothing; one that comes later waits for us.
+DROP_STOPPING = """
+WITH going_on AS (
+    SELECT id FROM campaigns_campaign WHERE id = ANY (%(campaigns)s) AND status = 'running'
+    ORDER BY id FOR SHARE SKIP LOCKED
+)
+DELETE FROM plan_pair p WHERE NOT EXISTS (SELECT FROM going_on WHERE going_on.id = p.campaign_id)"""
+
 WRITE_MESSAGES = """
 INSERT INTO campaigns_message
     (tenant_id, campaign_id, step_id, enrolment_id, contact_id, mailbox_id, status, reason, due_at, not_after, day_on,
@@ -190,6 +198,7 @@ def _plan(
 
     cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
     cursor.execute(DROP_LOST_PEOPLE)
+    cursor.execute(DROP_STOPPING, {"campaigns": list(lefts)})
     values = {"tenant": tenant.pk, "day": day, "hour": windows.hour_of(now), "now": now}
     if retries:
         cursor.execute(REPLAN, values)
