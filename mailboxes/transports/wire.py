@@ -151,7 +151,8 @@ class Wire:
                 return buffer[:end].rstrip(b"\r")
             if len(buffer) >= MAX_LINE:
                 raise Lost("the server's answer is too long")
-            if not self._unread() and not self._readable.poll(_milliseconds(deadline)):
+            if not self._unread() and not self._readable.poll(_milliseconds(deadline)) and not self._readable.poll(0):
+                # The second look is for a process that was asleep: Python gives up a poll that a signal broke off.
                 raise Lost("the server did not answer in time")
             try:
                 self._receive()
