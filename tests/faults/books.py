@@ -7,7 +7,7 @@ of the invariants I1 to I3 and I5 or the state of a row does not fit (I4 is abou
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Count, Sum
@@ -211,5 +211,3 @@ class Comparison:
 
 
 REFUSALS = ("deferred", "refused", "aborted")
-
-Check = Callable[..., Comparison]

@@ -165,7 +165,7 @@ def nursery_of(found: dict[str, Nursery], env: Mapping[str, str]) -> Nursery:
 
 
 @pytest.fixture
-def house(process_env, empty_queue, nurseries, tmp_path, capsys) -> Iterator[House]:
+def house(process_env, empty_queue, nurseries, tmp_path) -> Iterator[House]:
     """Processes on this test's database and queue."""
     made = House(nursery_of(nurseries, process_env), tmp_path)
     yield made
