@@ -1,7 +1,5 @@
 """Where every address leads."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.http import HttpResponse
 from django.urls import include, path
@@ -17,6 +15,5 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("alive", alive, name="alive"),
     path("console/", admin.site.urls),
+    path("u/", include("campaigns.urls")),
 ]
-if find_spec("campaigns.urls"):
-    urlpatterns.append(path("u/", include("campaigns.urls")))

@@ -221,7 +221,7 @@ def _plan(
         limits={
             "slots": sum(need.values()),
             "mailboxes": len(places),
-            "tenant_left": min(tenant_left, UNLIMITED),
+            **({} if tenant.daily_cap is None else {"tenant_left": tenant_left}),
         },
     )
 

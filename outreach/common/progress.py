@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from tqdm import tqdm
-
-Item = TypeVar("Item")
 
 
 def shown(wanted: bool | None = None) -> bool:
@@ -30,11 +28,3 @@ def bar(total: int | None, title: str, *, unit: str = "rows", wanted: bool | Non
         leave=False,
     ) as progress:
         yield progress
-
-
-def track(items: Iterable[Item], title: str, *, total: int | None = None, unit: str = "rows") -> Iterator[Item]:
-    """Yield the items and show how many went by."""
-    with bar(total, title, unit=unit) as progress:
-        for item in items:
-            yield item
-            progress.update(1)
