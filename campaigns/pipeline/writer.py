@@ -22,10 +22,11 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from campaigns.ledger import outcomes
 from campaigns.ledger.outcome import Outcome
 from campaigns.pipeline.delivery import Letter, Stop
+from outreach.common import repeating
 
 log = structlog.get_logger(__name__)
 
-REPEATABLE = frozenset({"40P01", "40001", "25006"})  # deadlock, serialization failure, read-only
+REPEATABLE = repeating.REPEATABLE | {"25006"}  # and a database that is read-only for the moment
 AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 MAX_GROUP = 500
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0

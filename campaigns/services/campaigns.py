@@ -14,6 +14,7 @@ from campaigns.ledger import moves
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Step
 from campaigns.services import specs
 from mailboxes.models import Mailbox, Pool
+from outreach.common import repeating
 from outreach.common.errors import BadInput, NotReady, OutreachError
 from tenants.models import Tenant
 from tenants.services import audit
@@ -195,7 +196,7 @@ def _enrol_chunk(campaign: Campaign) -> int:
     return added
 
 
-@transaction.atomic
+@repeating.atomic
 def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Stop handing out this campaign's mail; what is past the final dot still counts as sent."""
     actor.require("campaigns.pause", campaign)
@@ -227,7 +228,7 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     return campaign
 
 
-@transaction.atomic
+@repeating.atomic
 def cancel(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """End the campaign for good: what waits is cancelled, nobody else is written to."""
     actor.require("campaigns.cancel", campaign)

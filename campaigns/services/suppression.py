@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from campaigns.ledger import moves
 from campaigns.models import Campaign, Contact, Message, Suppression
-from outreach.common import addresses
+from outreach.common import addresses, repeating
 from outreach.common.errors import BadInput
 from outreach.common.hashing import Hasher
 from tenants.models import Tenant
@@ -143,7 +143,7 @@ def push(tenant_id: int | None, hashes: Sequence[bytes], campaign_id: int | None
     return closed
 
 
-@transaction.atomic
+@repeating.atomic
 def unsubscribe(tenant_id: int, message_pk: int, *, actor: Actor, via: str) -> bool:
     """Opt the recipient of a message out of everything its tenant sends, now and later; safe to repeat.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from mailboxes.models import Mailbox
-from outreach.common import hooks
+from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove
 from tenants.services import audit
 from tenants.services.actors import Actor
@@ -21,7 +21,7 @@ def _locked(mailbox: Mailbox) -> Mailbox:
     return Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox.pk)
 
 
-@transaction.atomic
+@repeating.atomic
 def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
     """Send nothing more from this mailbox until somebody releases it; its waiting mail goes back to the planner."""
     actor.require("mailboxes.quarantine", mailbox)
@@ -52,7 +52,7 @@ def release(mailbox: Mailbox, *, actor: Actor, reason: str = "") -> Mailbox:
     return mailbox
 
 
-@transaction.atomic
+@repeating.atomic
 def retire(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
     """Out of use for good; its rows stay for the history. There is no way back."""
     actor.require("mailboxes.quarantine", mailbox)
@@ -66,7 +66,7 @@ def retire(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
     return mailbox
 
 
-@transaction.atomic
+@repeating.atomic
 def set_hold(mailbox: Mailbox, hold: str, *, actor: Actor, reason: str = "") -> Mailbox:
     """Stop the mailbox in whatever state it is (locked, sign_in_failed), or let it go on (none).
 
@@ -91,7 +91,7 @@ def set_hold(mailbox: Mailbox, hold: str, *, actor: Actor, reason: str = "") -> 
     return mailbox
 
 
-@transaction.atomic
+@repeating.atomic
 def set_cap(mailbox: Mailbox, daily_cap: int, *, actor: Actor) -> Mailbox:
     """Messages per day from now on, today included. A lower cap takes mail back that no longer fits."""
     actor.require("mailboxes.set_cap", mailbox)

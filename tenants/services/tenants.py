@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from outreach.common import hooks
+from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, Missing
 from tenants.models import Tenant
 from tenants.services import audit
@@ -43,7 +43,7 @@ def create(slug: str, *, actor: Actor, name: str = "", time_zone: str = "UTC", p
     return tenant
 
 
-@transaction.atomic
+@repeating.atomic
 def suspend(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     """Stop everything the tenant sends, from this transaction on; apps above add their part by a hook."""
     actor.require("tenants.suspend", tenant)
