@@ -5,6 +5,6 @@ from __future__ import annotations
 from campaigns.pipeline import sender
 
 
-def send_batches(batch_ids: list[int]) -> str:
-    """Send the due messages of these batches; safe to run twice."""
-    return sender.send_batches(batch_ids)
+def send_batches(tenant_id: int, batch_ids: list[int]) -> str:
+    """Send the due messages of these batches of one tenant; safe to run twice."""
+    return sender.send_batches(tenant_id, batch_ids)

@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from campaigns.services import suppression
-from outreach.common import tokens
+from outreach.common import isolation, tokens
 from outreach.common.sealing import Keyring
 from outreach.common.tokens import BadToken
 from tenants.services.actors import RECIPIENT
@@ -63,7 +63,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if not one_click and form.get("confirm") != "yes":
         return _page("campaigns/unsubscribe.html", status=400)
     # the same answer for a message whose row is gone: its recipient gets nothing more either way
-    suppression.unsubscribe(tenant_id, message_pk, actor=RECIPIENT, via="one-click" if one_click else "page")
+    with isolation.tenants([tenant_id]):
+        suppression.unsubscribe(tenant_id, message_pk, actor=RECIPIENT, via="one-click" if one_click else "page")
     log.info("recipient.unsubscribed", tenant=tenant_id, message=message_pk, one_click=one_click)
     if one_click:
         return HttpResponse(gettext("You are unsubscribed.") + "\n", content_type="text/plain", headers=HEADERS)

@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
+from outreach.common import isolation
 from tenants.models import Tenant
 
 log = structlog.get_logger(__name__)
@@ -76,12 +77,20 @@ def _sending() -> list[Tenant]:
     return list(Tenant.objects.filter(pk__in=busy, status=Tenant.Status.ACTIVE).order_by("pk"))
 
 
+def tenant_of(subject: Any) -> int:
+    """The tenant's id of a tenant, of a row that it owns, or the id itself."""
+    if isinstance(subject, int):
+        return subject
+    return subject.pk if isinstance(subject, Tenant) else subject.tenant_id
+
+
 def each(tenants: Iterable[Any], act: Callable[[Any], int]) -> int:
-    """Do it for one tenant after the other; what fails for one is logged and does not hold up the rest."""
+    """Do it for one tenant after the other, in its scope; one that fails is logged and holds up nobody."""
     count = 0
     for tenant in tenants:
         try:
-            count += act(tenant)
+            with isolation.tenants([tenant_of(tenant)], platform=True):
+                count += act(tenant)
         except (DatabaseError, InterfaceError) as error:
             log.warning("cron.tenant_failed", act=act.__name__, tenant=str(tenant), error=str(error).strip()[:300])
             connection.close()
@@ -214,7 +223,8 @@ def run_due(works: list[Work]) -> None:
         if time.monotonic() < work.due:
             continue
         try:
-            work.act()
+            with isolation.everything():  # to find the work; each piece of it is done in its tenant's scope
+                work.act()
         except (DatabaseError, InterfaceError) as error:
             log.warning("cron.database_error", work=work.name, error=str(error).strip()[:300])
             connection.close()

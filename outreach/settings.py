@@ -77,7 +77,7 @@ def database(role: str) -> dict[str, Any]:
     parts = environ.Env.db_url_config(DATABASE_URLS[role])
     options = parts.get("OPTIONS", {}) | {"prepare_threshold": None, "application_name": f"outreach-{role}"}
     keep = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "DISABLE_SERVER_SIDE_CURSORS": True}
-    return parts | keep | {"OPTIONS": options}
+    return parts | keep | {"ENGINE": "outreach.common.postgres", "OPTIONS": options}
 
 
 DATABASE_SETTINGS = {role: database(role) for role in DATABASE_URLS}

@@ -1,4 +1,4 @@
-"""Who acts in a request."""
+"""Who acts in a request, and whose rows it may see."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.utils.functional import SimpleLazyObject
+from django.db import transaction
 
 from tenants.services import actors
 from tenants.services.actors import Actor
@@ -19,11 +19,19 @@ def actor_of(user: Any) -> Actor:
 
 
 class ActorMiddleware:
-    """Gives each request its `actor`, computed when first asked. Stands after django_otp's middleware."""
+    """Gives each request its `actor`, and puts the database in that actor's scope until the answer is rendered.
+
+    Stands after django_otp's middleware. A request that only reads is one transaction, templates included; one
+    that acts is not, so that each act of it stands or falls by itself and may be begun again after a deadlock.
+    """
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: Any) -> Any:
-        request.actor = SimpleLazyObject(lambda: actor_of(request.user))
-        return self.get_response(request)
+        request.actor = actor_of(request.user)
+        with request.actor.scope():
+            if request.actor.user_id is None or request.method not in ("GET", "HEAD"):
+                return self.get_response(request)
+            with transaction.atomic():
+                return self.get_response(request)

@@ -17,27 +17,37 @@ OPERATE = READ | {
     "mailboxes.hold",
 }
 MANAGE = OPERATE | {
+    "campaigns.export",
+    "campaigns.settle",
     "mailboxes.import",
     "mailboxes.release",
-    "mailboxes.set_cap",
     "mailboxes.set_account_state",
-    "campaigns.settle",
-    "tenants.create",
+    "mailboxes.set_cap",
+    "tenants.issue_keys",
+    "tenants.manage_members",
+    "tenants.set_record",
     "tenants.suspend",
 }
+# What concerns no single tenant: a role held in one tenant never brings these.
+PLATFORM = frozenset({"tenants.administer", "tenants.create", "campaigns.suppress_platform"})
 
 ROLES: dict[str, frozenset[str]] = {
-    "platform_admin": MANAGE | {"tenants.administer", "campaigns.suppress_platform"},
-    "ops_manager": MANAGE,
+    "platform_admin": MANAGE | PLATFORM,
+    "ops_manager": MANAGE | {"tenants.create"},
     "operator": OPERATE,
     "analyst": READ,
     "auditor": frozenset({"tenants.audit"}),
     "client_viewer": frozenset({"campaigns.view"}),
     "client_key": frozenset(
         {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel"}
-        | {"campaigns.suppress"}
+        | {"campaigns.suppress", "mailboxes.view"}
     ),
 }
+# Held for one tenant, or for every tenant by the company's own staff; a client's people only for theirs.
+FOR_EVERY_TENANT = ("platform_admin", "ops_manager", "operator", "analyst", "auditor")
+OF_PEOPLE = (*FOR_EVERY_TENANT, "client_viewer")
+# What somebody with tenants.manage_members may give away; the others only a platform admin.
+GIVEN_BY_MANAGERS = ("operator", "analyst", "client_viewer")
 
 ROLE_NAMES = {
     "platform_admin": _("platform admin"),

@@ -21,7 +21,8 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from outreach import embedded
-from outreach.common import connections, roles
+from outreach.common import connections, isolation, roles
+from outreach.common.postgres.base import DatabaseWrapper
 
 STATE = Path(os.environ["OUTREACH_TEST_STATE"])
 # Nothing to keep after a crash, so no waiting for the disk; tests of durability start a server of their own.
@@ -125,6 +126,22 @@ def django_db_setup(django_db_setup, django_db_blocker) -> Iterator[None]:
     yield
     with django_db_blocker.unblock():
         use_role("owner")
+
+
+@pytest.fixture(autouse=True)
+def _in_scope(monkeypatch) -> Iterator[None]:
+    """A test sees the tenants that it makes, in its threads too; what it tests has doors that narrow this."""
+    monkeypatch.setattr(DatabaseWrapper, "scope", isolation.Scope(frozenset(), platform=True))
+    monkeypatch.setattr(isolation, "include", include)
+    connection.__dict__.pop("scope", None)
+    yield
+    connection.__dict__.pop("scope", None)
+
+
+def include(tenant_id: int, include=isolation.include) -> None:
+    """As isolation.include, for the threads to come as well."""
+    include(tenant_id)
+    DatabaseWrapper.scope = isolation.Scope(DatabaseWrapper.scope.tenant_ids | {tenant_id}, platform=True)
 
 
 @pytest.fixture

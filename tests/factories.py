@@ -22,6 +22,7 @@ from outreach.common.addresses import domain_of
 from outreach.common.hashing import Hasher
 from outreach.common.sealing import Keyring
 from tenants.models import Tenant, User
+from tenants.services import tenants
 
 PASSWORD = "made-up sign-in"  # of every mailbox made here
 _numbers = itertools.count(1)
@@ -56,7 +57,7 @@ def tenant(**changes: Any) -> Tenant:
         "time_zone": "UTC",
         "postal_address": f"{n} Example Street, 01001 Kyiv, Ukraine",
     }
-    return Tenant.objects.create(**fields | changes)
+    return Tenant.objects.create(**{"pk": tenants.reserve_id()} | fields | changes)
 
 
 def pool(owner: Tenant, **changes: Any) -> Pool:

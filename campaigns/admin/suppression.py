@@ -87,9 +87,9 @@ class SuppressionAdmin(IndexedSearch, TenantAdmin):
     address_lookup = "hash"
 
     def visible_to(self, request, queryset):
-        """Platform entries concern every tenant, so everybody sees them, masked as they are."""
-        ids = request.actor.tenant_ids
-        return queryset if ids is None else queryset.filter(tenant__in=ids) | queryset.filter(tenant=None)
+        """Platform entries are for the platform's own people: a tenant learns nothing of them."""
+        rows = super().visible_to(request, queryset)
+        return rows if request.actor.can("campaigns.suppress_platform") else rows.exclude(tenant=None)
 
     def search_text(self, queryset, term):
         return queryset.filter(domain=term.lower().removeprefix("*."))

@@ -86,7 +86,7 @@ def run(tenant_id: int) -> int:
         ids = [batch.pk for batch in batches]
         cursor.execute("UPDATE campaigns_batch SET rung_at = now(), rings = 1 WHERE id = ANY (%s)", [ids])
     for job in jobs([(batch.pk, len(piece)) for batch, piece in zip(batches, pieces, strict=True)]):
-        queues.ring(SEND_TASK, job)
+        queues.ring(SEND_TASK, tenant_id, job)
     return len(due)
 
 
@@ -98,7 +98,7 @@ def ring_again() -> int:
         rows = cursor.fetchall()
     for tenant_id in sorted({row[1] for row in rows}):
         for job in jobs([(pk, size) for pk, owner, size in rows if owner == tenant_id]):
-            queues.ring(SEND_TASK, job)
+            queues.ring(SEND_TASK, tenant_id, job)
     return len(rows)
 
 

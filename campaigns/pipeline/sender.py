@@ -27,6 +27,7 @@ from campaigns.pipeline import delivery, loading, windows
 from campaigns.pipeline.writer import LedgerWriter
 from campaigns.services import campaigns
 from mailboxes.services import stops
+from outreach.common import isolation
 from outreach.common.draining import stopping
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -45,20 +46,22 @@ def policy() -> Policy:
     )
 
 
-def send_batches(batch_ids: Sequence[int]) -> str:
-    """Send what is due in these batches of one tenant; say how it ended, as `sent=98 deferred=2`.
+def send_batches(tenant_id: int, batch_ids: Sequence[int]) -> str:
+    """Send what is due in these batches of the tenant; say how it ended, as `sent=98 deferred=2`.
 
     Safe to call twice or at once from several workers: rows that another one holds are left
     out. Returns early, with everything untried released, when the process is asked to stop.
     """
-    batches = list(Batch.objects.filter(pk__in=batch_ids, done_at=None).values_list("pk", "tenant_id"))
-    tenants = {tenant_id for _, tenant_id in batches}
-    if not batches or stopping.is_set():
+    with isolation.tenants([tenant_id], platform=True):
+        return _send_batches(tenant_id, batch_ids)
+
+
+def _send_batches(tenant_id: int, batch_ids: Sequence[int]) -> str:
+    ids = list(Batch.objects.filter(pk__in=batch_ids, tenant=tenant_id, done_at=None).values_list("pk", flat=True))
+    if not ids or stopping.is_set():
         return "nothing"
-    if len(tenants) > 1:
-        raise ValueError(f"A job carries batches of one tenant; these belong to {sorted(tenants)}.")
-    tenant = Tenant.objects.get(pk=tenants.pop())
-    token, ids = uuid4(), [pk for pk, _ in batches]
+    tenant = Tenant.objects.get(pk=tenant_id)
+    token = uuid4()
     now, clock = _database_now()
     day = windows.day_of(now, ZoneInfo(tenant.time_zone))
     claimed = moves.claim(ids, token, lease_seconds=settings.LEASE_SECONDS, day=day, hour=windows.hour_of(now))
@@ -84,7 +87,9 @@ def _database_now() -> tuple[datetime, float]:
 def _send(tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime, clock: float) -> dict[str, int]:
     halts = delivery.Halts(stopping, set())
     lanes = loading.lanes(tenant, claimed, now, clock)
-    writer = LedgerWriter(token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0))
+    writer = LedgerWriter(
+        tenant.pk, token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0)
+    )
     writer.hold([message.id for message in claimed])
     writer.start()
     started, complete = time.monotonic(), True

@@ -22,7 +22,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from campaigns.ledger import outcomes
 from campaigns.ledger.outcome import Outcome
 from campaigns.pipeline.delivery import Letter, Stop
-from outreach.common import repeating
+from outreach.common import isolation, repeating
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +70,9 @@ class LedgerWriter(threading.Thread):
     written here: they wait in `stops` for the job's own thread, which calls services.
     """
 
-    def __init__(self, token: UUID, policy: outcomes.Policy, gaps: frozenset[int]) -> None:
+    def __init__(self, tenant_id: int, token: UUID, policy: outcomes.Policy, gaps: frozenset[int]) -> None:
         super().__init__(name="ledger-writer", daemon=True)
-        self.token, self.policy, self.gaps = token, policy, gaps
+        self.tenant_id, self.token, self.policy, self.gaps = tenant_id, token, policy, gaps
         self.stops: deque[Stop] = deque()
         self.commits = 0
         self.counts: dict[str, int] = {}
@@ -132,6 +132,10 @@ class LedgerWriter(threading.Thread):
         return not self.is_alive()
 
     def run(self) -> None:
+        with isolation.tenants([self.tenant_id], platform=True):
+            self._run()
+
+    def _run(self) -> None:
         try:
             while True:
                 self._wake.wait(self.policy.lease_seconds / 6)

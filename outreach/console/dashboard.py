@@ -56,7 +56,7 @@ def overview(request: Any) -> dict[str, Any]:
     """Everything the start page shows, as template context."""
     if not request.actor.can("campaigns.view"):
         return {"nothing_to_see": True}
-    tenants = request.actor.tenant_ids
+    tenants = request.actor.tenants_with("campaigns.view")
     fleet = kept(("fleet", tenants), lambda: mailbox_reports.fleet(tenants))
     jobs = kept("queues", queues.look)
     open_work = kept(("batches", tenants), lambda: _batches(tenants))
@@ -92,7 +92,7 @@ def sent(request: Any) -> JsonResponse:
         raise PermissionDenied
     name = request.GET.get("range", "hour")
     name = name if name in RANGES else "hour"
-    tenants = request.actor.tenant_ids
+    tenants = request.actor.tenants_with("campaigns.view")
     return JsonResponse(kept(("sent", name, tenants), lambda: _sent(name, tenants)))
 
 

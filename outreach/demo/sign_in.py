@@ -19,7 +19,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from outreach.common.errors import NotReady
 from tenants.models import User
-from tenants.services import users
+from tenants.services import members, users
 from tenants.services.actors import SYSTEM
 
 EMAIL = "demo@outreach.example"
@@ -55,6 +55,7 @@ def ensure(folder: Path) -> SignIn:
     if user is None:
         made = users.create(EMAIL, actor=SYSTEM, platform_admin=True)
         user = made.user
+        members.grant(user, "platform_admin", None, actor=SYSTEM)
         keep(store, made.password)
         device = StaticDevice.objects.create(user=user, name="One-use codes")
         for _ in range(ONE_USE_CODES):

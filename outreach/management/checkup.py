@@ -18,7 +18,7 @@ from rq import Worker
 
 from campaigns.models import Batch, Message
 from outreach import embedded
-from outreach.common import queues
+from outreach.common import isolation, queues
 
 GOOD, WARNING, BAD = "good", "warning", "bad"
 SKEW_SECONDS = 2.0
@@ -102,7 +102,12 @@ def queue() -> Iterator[Finding]:
 
 
 def stuck() -> Iterator[Finding]:
-    """Rows that the sweep or the reaper should have moved, and rows that wait for a person."""
+    """Rows that the sweep or the reaper should have moved, and rows that wait for a person; of all tenants."""
+    with isolation.everything():
+        yield from _stuck()
+
+
+def _stuck() -> Iterator[Finding]:
     over = Message.objects.filter(lease_until__lt=Now() - timedelta(seconds=3 * settings.SWEEP_EVERY_SECONDS))
     states = ("claimed", "committing")
     held = {state: over.filter(status=state).count() for state in states}

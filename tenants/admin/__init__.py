@@ -1,5 +1,5 @@
-"""Pages of tenants, people and leases."""
+"""Pages of tenants, people, their roles, and leases."""
 
-from tenants.admin import leases, tenants, users
+from tenants.admin import leases, members, tenants, users
 
-__all__ = ["leases", "tenants", "users"]
+__all__ = ["leases", "members", "tenants", "users"]

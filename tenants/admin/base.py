@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from outreach.common.errors import OutreachError
 from tenants.admin.paginator import EstimatedPaginator
+from tenants.services import actors
 
 SHOWN_REFUSALS = 10  # messages travel in a cookie or the session
 
@@ -92,11 +93,7 @@ class TenantAdmin(ReadOnly, ModelAdmin):
 
     def visible_to(self, request: Any, queryset: QuerySet) -> QuerySet:
         """The rows that this person may know of."""
-        ids = request.actor.tenant_ids
-        if ids is None:
-            return queryset
-        field = "pk" if self.model._meta.label == "tenants.Tenant" else "tenant"
-        return queryset.filter(**{f"{field}__in": ids})
+        return actors.visible_to(request.actor, queryset, self.view_permission or f"{self.area}.view")
 
     def get_queryset(self, request: Any) -> QuerySet:
         return self.visible_to(request, super().get_queryset(request))

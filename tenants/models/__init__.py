@@ -1,8 +1,21 @@
-"""Who may: tenants, people, leases of single-leader processes."""
+"""Who may: tenants, people, their roles, leases of single-leader processes."""
 
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
 from tenants.models.leases import Lease
+from tenants.models.members import BreakGlass, Membership
+from tenants.models.row_security import ProtectTenantRows
 from tenants.models.tenants import Tenant
 from tenants.models.users import User
 
-__all__ = ["AddTenantKeys", "Lease", "Tenant", "TenantForeignKey", "TenantImplied", "TenantOwned", "User"]
+__all__ = [
+    "AddTenantKeys",
+    "BreakGlass",
+    "Lease",
+    "Membership",
+    "ProtectTenantRows",
+    "Tenant",
+    "TenantForeignKey",
+    "TenantImplied",
+    "TenantOwned",
+    "User",
+]

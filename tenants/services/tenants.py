@@ -5,10 +5,10 @@ from __future__ import annotations
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from outreach.common import hooks, repeating
+from outreach.common import hooks, isolation, repeating
 from outreach.common.errors import BadInput, Missing
 from tenants.models import Tenant
 from tenants.services import audit
@@ -23,6 +23,15 @@ def find(slug: str) -> Tenant:
         raise Missing(f"There is no tenant {slug!r}; make it with create_tenant {slug}.") from error
 
 
+def reserve_id() -> int:
+    """The id of a tenant that is about to be made, in scope already: no row can be written outside of it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('tenants_tenant', 'id'))")
+        pk = int(cursor.fetchone()[0])
+    isolation.include(pk)
+    return pk
+
+
 @transaction.atomic
 def create(slug: str, *, actor: Actor, name: str = "", time_zone: str = "UTC", postal_address: str = "") -> Tenant:
     """A new active tenant. Raises BadInput that names the field."""
@@ -35,8 +44,10 @@ def create(slug: str, *, actor: Actor, name: str = "", time_zone: str = "UTC", p
     except ValidationError as error:
         place, messages = next(iter(error.message_dict.items()))
         raise BadInput(f"{place}: {messages[0]}", field=place) from error
+    tenant.pk = reserve_id()
     try:
-        tenant.save(force_insert=True)
+        with transaction.atomic():
+            tenant.save(force_insert=True)
     except IntegrityError as error:
         raise BadInput(f"There is already a tenant {slug!r}.", field="slug") from error
     audit.record(actor, "tenant.created", tenant)

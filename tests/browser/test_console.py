@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 @pytest.fixture
 def signed_in(page, running_servers):
     freshness.forget()
-    chief = person("chief@example.com", is_superuser=True)
+    chief = person("chief@example.com", "platform_admin", is_superuser=True)
     page.goto("/console/")
     page.fill("[name=username]", chief.email)
     page.fill("[name=password]", PASSWORD)

@@ -26,7 +26,7 @@ SPEC = {
 
 
 def actor_as(role: str) -> Actor:
-    return Actor("user", role, permissions.ROLES[role])
+    return Actor("user", role, everywhere=permissions.ROLES[role])
 
 
 @pytest.fixture

@@ -381,8 +381,8 @@ def test_a_reader_who_gives_up_leaves_nothing(tenant, write, tmp_path, monkeypat
 
 
 def test_who_may_not_import_changes_nothing(tenant, write):
-    analyst = Actor("user", "analyst", permissions.ROLES["analyst"])
-    stranger = Actor("user", "stranger", permissions.ROLES["operator"], frozenset({tenant.pk + 1}))
+    analyst = Actor("user", "analyst", everywhere=permissions.ROLES["analyst"])
+    stranger = Actor("user", "stranger", within={tenant.pk + 1: permissions.ROLES["operator"]})
 
     for actor in (analyst, stranger):
         with pytest.raises(NotAllowed):

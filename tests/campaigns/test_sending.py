@@ -42,7 +42,7 @@ def work_off(campaign, rounds=20):
         planner.run(campaign.tenant, cron.now())
         batcher.run(campaign.tenant_id)
         for pk in Batch.objects.filter(done_at=None).values_list("pk", flat=True):
-            sender.send_batches([pk])
+            sender.send_batches(campaign.tenant_id, [pk])
         reaper.complete(campaign.tenant)
         campaign.refresh_from_db()
         if campaign.status == Campaign.Status.COMPLETED:
@@ -161,7 +161,7 @@ def test_a_refused_sign_in_stops_the_mailbox_and_fails_nobody(tmp_path):
         planner.run(campaign.tenant, cron.now())
         batcher.run(campaign.tenant_id)
         for pk in Batch.objects.values_list("pk", flat=True):
-            sender.send_batches([pk])
+            sender.send_batches(campaign.tenant_id, [pk])
 
     assert set(Mailbox.objects.values_list("hold", flat=True)) == {"sign_in_failed"}
     assert not Message.objects.filter(status__in=["failed", "sent", "uncertain"]).exists()
@@ -179,7 +179,7 @@ def test_a_template_that_runs_into_its_limits_pauses_the_campaign(sink):
     planner.run(campaign.tenant, cron.now())
     batcher.run(campaign.tenant_id)
 
-    sender.send_batches(list(Batch.objects.values_list("pk", flat=True)))
+    sender.send_batches(tenant.pk, list(Batch.objects.values_list("pk", flat=True)))
 
     campaign.refresh_from_db()
     assert campaign.status == "paused"

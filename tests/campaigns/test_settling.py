@@ -35,7 +35,7 @@ def uncertain():
 
 
 def actor(role, tenant_id):
-    return Actor("user", role, permissions.ROLES[role], frozenset({tenant_id}))
+    return Actor("user", role, within={tenant_id: permissions.ROLES[role]})
 
 
 @pytest.mark.parametrize(

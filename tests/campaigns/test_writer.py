@@ -42,7 +42,7 @@ def held():
             lease_seconds=lease_seconds, day=windows.day_of(now, ZoneInfo("UTC")), hour=windows.hour_of(now),
         )  # fmt: skip
         policy = outcomes.Policy(lease_seconds, 60, retry_seconds=(60,), give_up_seconds=86400)
-        writer = LedgerWriter(token, policy, frozenset())
+        writer = LedgerWriter(tenant.pk, token, policy, frozenset())
         writer.hold([row.id for row in rows])
         writer.start()
         writers.append(writer)

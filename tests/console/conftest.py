@@ -17,7 +17,8 @@ from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
 from campaigns.services import suppression
 from mailboxes.models import Allowance, AllowanceReturn, Rotation
 from outreach.common import freshness
-from tenants.models import Lease, User
+from tenants.models import BreakGlass, Lease, Tenant, User
+from tenants.services import members
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -33,8 +34,11 @@ def _nothing_kept():
     freshness.forget()
 
 
-def person(email: str, **rights: bool) -> User:
+def person(email: str, role: str = "", tenant: Tenant | None = None, **rights: bool) -> User:
+    """Somebody with a second factor; with a role, in that tenant or else in every tenant."""
     user = User.objects.create_user(email, PASSWORD, **{"is_staff": True, **rights})
+    if role:
+        members.grant(user, role, tenant and tenant.pk, actor=SYSTEM)
     TOTPDevice.objects.create(user=user, name="Authenticator")
     return user
 
@@ -51,12 +55,12 @@ def client_of(user: User) -> Client:
 
 @pytest.fixture
 def chief(db) -> User:
-    return person("chief@example.com", is_superuser=True)
+    return person("chief@example.com", "platform_admin", is_superuser=True)
 
 
 @pytest.fixture
 def analyst(db) -> User:
-    return person("analyst@example.com")
+    return person("analyst@example.com", "analyst")
 
 
 @pytest.fixture
@@ -127,6 +131,11 @@ class World:
         suppression.suppress(
             self.tenant, ["gone@example.net", "bad.example"], actor=SYSTEM, reason="manual", via="test"
         )
+        BreakGlass.objects.create(
+            tenant=self.tenant, user=factories.user(is_superuser=True), reason="Bounces on the night shift",
+            until=now() + timedelta(minutes=30),
+        )  # fmt: skip
+        members.grant(factories.user(), "client_viewer", self.tenant.pk, actor=SYSTEM)
         Lease.objects.get_or_create(name="cron", defaults={"holder": uuid.uuid4(), "until": now()})
 
 

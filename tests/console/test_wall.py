@@ -25,7 +25,7 @@ def strangers_client(world, monkeypatch):
     """A manager of another tenant, with all rights there."""
     stranger = person("stranger@example.net")
     elsewhere = factories.tenant()
-    rights = Actor("user", "stranger", permissions.ROLES["ops_manager"], frozenset({elsewhere.pk}), stranger.pk)
+    rights = Actor("user", "stranger", within={elsewhere.pk: permissions.ROLES["ops_manager"]}, user_id=stranger.pk)
     monkeypatch.setattr(actors, "of_user", lambda user: rights)
     return client_of(stranger)
 

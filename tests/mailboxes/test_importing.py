@@ -357,7 +357,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(tenant, write, tmp_path):
 
 
 def test_who_may_not_import_changes_nothing(tenant, write):
-    analyst = Actor("user", "analyst", permissions.ROLES["analyst"])
+    analyst = Actor("user", "analyst", everywhere=permissions.ROLES["analyst"])
 
     with pytest.raises(NotAllowed):
         list(importing.import_mailboxes(tenant, write(row()), actor=analyst))

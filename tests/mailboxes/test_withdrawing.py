@@ -7,7 +7,7 @@ import pytest
 from mailboxes.services import mailboxes, providers
 from outreach.common import hooks
 from outreach.common.errors import BadInput, InvalidMove, NotAllowed
-from tenants import permissions
+from tenants.services import actors
 from tenants.services.actors import SYSTEM, Actor
 from tests import factories
 
@@ -31,7 +31,7 @@ def box(db):
 
 
 def actor(role: str, tenant_id: int | None = None) -> Actor:
-    return Actor("user", role, permissions.ROLES[role], None if tenant_id is None else frozenset({tenant_id}))
+    return actors.of_grants("user", role, [(tenant_id, role)])
 
 
 def test_quarantine_withdraws_and_says_why(box, calls):

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from tenants.models import Tenant
+from tests import factories
 
 
 def current_user() -> str:
@@ -43,7 +44,7 @@ def test_threads_sign_in_alike():
 
 @pytest.mark.django_db(transaction=True)
 def test_web_may_write_but_not_truncate(as_role):
-    tenant = Tenant.objects.create(slug="acme", name="Acme")
+    tenant = factories.tenant(slug="acme", name="Acme")
     with (
         pytest.raises(Exception, match="permission denied"),
         transaction.atomic(),

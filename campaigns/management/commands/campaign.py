@@ -13,7 +13,9 @@ from django.db import transaction
 from campaigns.models import Campaign
 from campaigns.services import campaigns
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
-from tenants.services import actors, tenants
+from tenants.management import acting
+from tenants.models import Tenant
+from tenants.services import actors
 
 ACTS = {
     "start": campaigns.start,
@@ -58,19 +60,11 @@ class Command(BaseCommand):
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
-            owner, who = tenants.find(tenant), actors.of_command(actor)
-            if act == "create":
-                with transaction.atomic():
-                    made = campaigns.create(owner, read(Path(options["file"])), actor=who)
-                    report = {
-                        "campaign": made.pk,
-                        "name": made.name,
-                        "status": made.status,
-                        "missing": campaigns.preflight(made),
-                    }
-                    transaction.set_rollback(options["dry_run"])
-            else:
-                report = self._act(act, find(owner, options["campaign"]), who, options)
+            with acting.in_tenant(tenant, actor) as (owner, who):
+                if act == "create":
+                    report = self._create(owner, who, options)
+                else:
+                    report = self._act(act, find(owner, options["campaign"]), who, options)
         except NotReady as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"error": error.code, "missing": error.missing}))
@@ -78,6 +72,13 @@ class Command(BaseCommand):
         except OutreachError as error:
             raise CommandError(str(error), returncode=1) from error
         self._print(report, as_json=options["json"])
+
+    def _create(self, owner: Tenant, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
+        with transaction.atomic():
+            made = campaigns.create(owner, read(Path(options["file"])), actor=who)
+            missing = campaigns.preflight(made)
+            transaction.set_rollback(options["dry_run"])
+        return {"campaign": made.pk, "name": made.name, "status": made.status, "missing": missing}
 
     def _act(self, act: str, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
         if act == "status":

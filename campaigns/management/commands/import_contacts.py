@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from campaigns.services import importing
 from outreach.common.import_commands import ImportCommand
 from outreach.common.refusals import Report
-from tenants.services import actors, tenants
+from tenants.management import acting
 
 
 class Command(ImportCommand):
@@ -25,11 +25,12 @@ class Command(ImportCommand):
         parser.add_argument("--list", metavar="NAME", required=True, help="made if there is none of that name")
 
     def reports(self, options: dict[str, Any]) -> Iterable[Report]:
-        return importing.import_contacts(
-            tenants.find(options["tenant"]),
-            options["file"],
-            list_name=options["list"],
-            actor=actors.of_command(options["actor"]),
-            dry_run=options["dry_run"],
-            refused_path=options["refused"],
-        )
+        with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
+            yield from importing.import_contacts(
+                tenant,
+                options["file"],
+                list_name=options["list"],
+                actor=actor,
+                dry_run=options["dry_run"],
+                refused_path=options["refused"],
+            )

@@ -10,7 +10,8 @@ from django.core.management.base import CommandParser
 from campaigns.services import importing_suppressions
 from outreach.common.import_commands import ImportCommand
 from outreach.common.refusals import Report
-from tenants.services import actors, tenants
+from tenants.management import acting
+from tenants.services import tenants
 
 
 class Command(ImportCommand):
@@ -26,10 +27,11 @@ class Command(ImportCommand):
         where.add_argument("--platform", action="store_true", help="for everything anybody sends")
 
     def reports(self, options: dict[str, Any]) -> Iterable[Report]:
-        return importing_suppressions.import_suppressions(
-            tenants.find(options["tenant"]) if options["tenant"] else None,
-            options["file"],
-            actor=actors.of_command(options["actor"]),
-            dry_run=options["dry_run"],
-            refused_path=options["refused"],
-        )
+        with acting.acting(options["actor"]) as actor:
+            yield from importing_suppressions.import_suppressions(
+                tenants.find(options["tenant"]) if options["tenant"] else None,
+                options["file"],
+                actor=actor,
+                dry_run=options["dry_run"],
+                refused_path=options["refused"],
+            )

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from mailboxes.services import importing
 from outreach.common.import_commands import ImportCommand
 from outreach.common.refusals import Report
-from tenants.services import actors, tenants
+from tenants.management import acting
 
 
 class Command(ImportCommand):
@@ -24,10 +24,11 @@ class Command(ImportCommand):
         parser.add_argument("--tenant", metavar="SLUG", required=True)
 
     def reports(self, options: dict[str, Any]) -> Iterable[Report]:
-        return importing.import_mailboxes(
-            tenants.find(options["tenant"]),
-            options["file"],
-            actor=actors.of_command(options["actor"]),
-            dry_run=options["dry_run"],
-            refused_path=options["refused"],
-        )
+        with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
+            yield from importing.import_mailboxes(
+                tenant,
+                options["file"],
+                actor=actor,
+                dry_run=options["dry_run"],
+                refused_path=options["refused"],
+            )

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from outreach.common.errors import BadInput, OutreachError
-from tenants.services import actors, tenants
+from tenants.management import acting
+from tenants.services import tenants
 
 
 class Command(BaseCommand):
@@ -30,10 +31,10 @@ class Command(BaseCommand):
 
     def handle(self, *, slug: str, dry_run: bool, **options: Any) -> None:
         try:
-            with transaction.atomic():
+            with acting.acting(options["actor"]) as actor, transaction.atomic():
                 tenant = tenants.create(
                     slug,
-                    actor=actors.of_command(options["actor"]),
+                    actor=actor,
                     name=options["name"],
                     time_zone=options["time_zone"],
                     postal_address=options["postal_address"],

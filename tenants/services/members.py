@@ -1,0 +1,133 @@
+"""Who holds which role where: granted, ended, and the glass that a superuser breaks."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+from django.utils.timezone import now
+
+from outreach.common import isolation
+from outreach.common.errors import BadInput, InvalidMove, Missing, NotAllowed
+from tenants import permissions
+from tenants.models import BreakGlass, Membership, Tenant, User
+from tenants.services import audit
+from tenants.services.actors import Actor
+
+GLASS_MINUTES = 60  # the longest time that one break-glass lasts
+
+
+def tenant_id_of(slug: str) -> int:
+    """The id of a tenant that need not be in scope. Raises Missing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT app_tenant_of_slug(%s)", [slug])
+        found = cursor.fetchone()[0]
+    if found is None:
+        raise Missing(f"There is no tenant {slug!r}.")
+    return int(found)
+
+
+def may_give(actor: Actor, role: str, tenant_id: int | None) -> bool:
+    """Whether this actor may make somebody `role` there: a manager gives lesser roles, in the own tenants only."""
+    if actor.can("tenants.administer"):
+        return True
+    inside = tenant_id is not None and actor.can("tenants.manage_members", tenant_id)
+    return inside and role in permissions.GIVEN_BY_MANAGERS
+
+
+def check(actor: Actor, role: str, tenant_id: int | None, expires_at: datetime | None) -> None:
+    """Raise BadInput or NotAllowed unless a membership like that may be given by this actor."""
+    if role not in permissions.OF_PEOPLE:
+        raise BadInput(f"{role!r} is no role; there are {', '.join(permissions.OF_PEOPLE)}.", field="role")
+    if tenant_id is None and role not in permissions.FOR_EVERY_TENANT:
+        raise BadInput(f"A {permissions.ROLE_NAMES[role]} belongs to one tenant; name it.", field="tenant")
+    if expires_at is not None and expires_at <= now():
+        raise BadInput("The membership would be over before it begins.", field="expires_at")
+    if not may_give(actor, role, tenant_id):
+        raise NotAllowed(f"{actor.label} may not make anybody {permissions.ROLE_NAMES[role]} here.")
+
+
+@transaction.atomic
+def grant(
+    user: User, role: str, tenant_id: int | None, *, actor: Actor, expires_at: datetime | None = None
+) -> Membership:
+    """The person holds the role in that tenant, or as staff in every tenant (None), until it ends.
+
+    Nobody grants anything to themselves, superusers neither: that takes a second person or the system.
+    Raises BadInput that names the field, NotAllowed.
+    """
+    check(actor, role, tenant_id, expires_at)
+    if actor.user_id == user.pk:
+        raise NotAllowed("You can't give a role to yourself; somebody else has to.")
+    with _reaching(tenant_id):
+        try:
+            with transaction.atomic():
+                made = Membership.objects.create(user=user, role=role, tenant_id=tenant_id, expires_at=expires_at)
+        except IntegrityError as error:
+            raise BadInput(f"{user} is {permissions.ROLE_NAMES[role]} there already.", field="role") from error
+    audit.record(actor, "membership.granted", made, user_id=user.pk, role=role, tenant_id=tenant_id)
+    return made
+
+
+@transaction.atomic
+def end(membership: Membership, *, actor: Actor) -> Membership:
+    """The person holds that role there no longer, from the next request on. Raises InvalidMove when it is over."""
+    if not may_give(actor, membership.role, membership.tenant_id):
+        raise NotAllowed(f"{actor.label} may not end this membership.")
+    with _reaching(membership.tenant_id):
+        membership = Membership.objects.select_for_update().get(pk=membership.pk)
+        if membership.ended_at is not None:
+            raise InvalidMove("This membership has ended already.", source="ended", target="ended")
+        membership.ended_at = now()
+        membership.save(update_fields=["ended_at"])
+    audit.record(actor, "membership.ended", membership, user_id=membership.user_id, role=membership.role)
+    return membership
+
+
+@transaction.atomic
+def break_glass(slug: str, *, actor: Actor, reason: str, minutes: int = GLASS_MINUTES) -> BreakGlass:
+    """Open one tenant to a superuser for at most an hour, with the reason on the record.
+
+    The person acts there as platform admin from the next request on, until the time is over or `mend`.
+    """
+    user = User.objects.filter(pk=actor.user_id or 0, is_active=True, is_superuser=True).first()
+    if user is None:
+        raise NotAllowed("Only a superuser can break the glass.")
+    if not reason.strip():
+        raise BadInput("Write why you need to get in; it stands in the audit.", field="reason")
+    if not 1 <= minutes <= GLASS_MINUTES:
+        raise BadInput(f"From 1 to {GLASS_MINUTES} minutes.", field="minutes")
+    tenant_id = tenant_id_of(slug)
+    with _reaching(tenant_id):
+        made = BreakGlass.objects.create(
+            tenant_id=tenant_id, user=user, reason=reason.strip()[:500], until=now() + timedelta(minutes=minutes)
+        )
+    audit.record(actor, "glass.broken", made, tenant_id=tenant_id, reason=made.reason, minutes=minutes)
+    return made
+
+
+@transaction.atomic
+def mend(glass: BreakGlass, *, actor: Actor) -> BreakGlass:
+    """End a break-glass before its time: its user, or a platform admin."""
+    if actor.user_id != glass.user_id and not actor.can("tenants.administer"):
+        raise NotAllowed(f"{actor.label} may not end this access.")
+    with _reaching(glass.tenant_id):
+        BreakGlass.objects.filter(pk=glass.pk, ended_at=None).update(ended_at=Now())
+        glass.refresh_from_db()
+    audit.record(actor, "glass.mended", glass, tenant_id=glass.tenant_id)
+    return glass
+
+
+def of_tenant(tenant: Tenant) -> list[Membership]:
+    """The memberships that hold in a tenant now, those of staff in every tenant left out."""
+    held = Membership.objects.filter(tenant=tenant, ended_at=None).select_related("user")
+    return [row for row in held if row.expires_at is None or row.expires_at > now()]
+
+
+def _reaching(tenant_id: int | None) -> AbstractContextManager[None]:
+    """The scope of one act on a tenant that need not be in the actor's."""
+    scope = isolation.current()
+    ids = scope.tenant_ids if scope else frozenset()
+    return isolation.tenants(ids | ({tenant_id} if tenant_id else set()), platform=True)
