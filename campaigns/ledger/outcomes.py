@@ -52,7 +52,8 @@ JOIN mailboxes_provideraccount a ON a.id = b.home_id
 WHERE b.id = ANY (%(mailboxes)s::bigint[]) AND b.held_by = %(token)s AND {gates.SENDABLE}
 UNION ALL
 SELECT 'covered', ct.id, s.campaign_id FROM campaigns_contact ct
-JOIN campaigns_suppression s ON s.hash = ANY (ct.domain_hashes || ct.address_hash)
+CROSS JOIN LATERAL unnest(ct.domain_hashes || ct.address_hash) AS own (hash)
+JOIN campaigns_suppression s ON s.hash = own.hash
 WHERE ct.id = ANY (%(contacts)s::bigint[]) AND s.lifted_at IS NULL
   AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)"""
 

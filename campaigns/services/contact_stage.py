@@ -99,9 +99,10 @@ ON CONFLICT DO NOTHING"""
 # By address alone where no domain is suppressed, which is a quarter of the look-ups.
 COUNT_SUPPRESSED = """
 SELECT count(*), count(found.yes) FROM contact_stage s LEFT JOIN LATERAL (
-    SELECT true AS yes FROM campaigns_suppression p
-    WHERE p.hash = ANY (CASE WHEN %(wide)s THEN s.domain_hashes || s.address_hash ELSE ARRAY[s.address_hash] END)
-      AND p.lifted_at IS NULL AND p.campaign_id IS NULL
+    SELECT true AS yes
+    FROM unnest(CASE WHEN %(wide)s THEN s.domain_hashes || s.address_hash ELSE ARRAY[s.address_hash] END) AS own (hash)
+    JOIN campaigns_suppression p ON p.hash = own.hash
+    WHERE p.lifted_at IS NULL AND p.campaign_id IS NULL
       AND (p.tenant_id IS NULL OR p.tenant_id = %(tenant)s) LIMIT 1
 ) AS found ON true"""
 COUNT_ROWS = "SELECT count(*), 0 FROM contact_stage"  # where nothing at all is suppressed
