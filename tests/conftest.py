@@ -122,6 +122,9 @@ def django_db_setup(django_db_setup, django_db_blocker) -> Iterator[None]:
                 )
                 if cursor.fetchone() != (users[role], False):
                     pytest.exit(f"The tests' {role} role is not the restricted one that it must be.", returncode=3)
+                cursor.execute("SELECT count(*) FROM pg_class WHERE relrowsecurity AND relforcerowsecurity")
+                if not cursor.fetchone()[0]:
+                    pytest.exit("No table of the test database has row-level security.", returncode=3)
         use_role(wanted_role)
     yield
     with django_db_blocker.unblock():

@@ -5,6 +5,15 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def keep_what_people_could_do(apps, schema_editor):
+    """Before there were memberships, superusers were platform admins and other staff analysts, in all tenants."""
+    users, memberships = apps.get_model("tenants", "User"), apps.get_model("tenants", "Membership")
+    memberships.objects.bulk_create(
+        memberships(user=user, role="platform_admin" if user.is_superuser else "analyst")
+        for user in users.objects.filter(is_active=True, is_staff=True)
+    )
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("tenants", "0002_grants"),
@@ -123,4 +132,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.RunPython(keep_what_people_could_do, migrations.RunPython.noop),
     ]
