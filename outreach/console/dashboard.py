@@ -57,7 +57,9 @@ def overview(request: Any) -> dict[str, Any]:
     if not request.actor.can("campaigns.view"):
         return {"nothing_to_see": True}
     tenants = request.actor.tenants_with("campaigns.view")
-    fleet = kept(("fleet", tenants), lambda: mailbox_reports.fleet(tenants))
+    shows_fleet = request.actor.can("mailboxes.view")
+    boxes_of = request.actor.tenants_with("mailboxes.view")
+    fleet = kept(("fleet", boxes_of), lambda: mailbox_reports.fleet(boxes_of))
     jobs = kept("queues", queues.look)
     open_work = kept(("batches", tenants), lambda: _batches(tenants))
     running = _campaigns(tenants)
@@ -65,6 +67,7 @@ def overview(request: Any) -> dict[str, Any]:
     runs = kept(("runs", tenants), lambda: _with_tenants(campaign_reports.last_runs(tenants)))
     last_hour = kept(("sent", "hour", tenants), lambda: _sent("hour", tenants))
     return {
+        "shows_fleet": shows_fleet,
         "fleet": fleet,
         "fleet_states": _states(fleet),
         "jobs": jobs,
@@ -74,7 +77,7 @@ def overview(request: Any) -> dict[str, Any]:
         "runs": runs,
         "sent_hour": sum(last_hour["sent"]),
         "sent_minute": last_hour["sent"][-2] if len(last_hour["sent"]) > 1 else 0,
-        "needs": needs(tenants, fleet, jobs, open_work, running, runs),
+        "needs": needs(fleet, jobs, open_work, running, runs, shows_fleet=shows_fleet),
         "at": now(),
     }
 
@@ -148,14 +151,21 @@ def _states(fleet: mailbox_reports.Fleet) -> list[dict[str, Any]]:
 
 
 def needs(
-    tenants: frozenset[int] | None,
     fleet: mailbox_reports.Fleet,
     jobs: queues.Queues,
     open_work: dict[str, int],
     running: list[dict[str, Any]],
     runs: list[PlanRun],
+    *,
+    shows_fleet: bool,
 ) -> list[Need]:
-    """What a person should look at, the worst first; computed from what the page has loaded anyway."""
+    """What a person should look at, the worst first; computed from what the page has loaded anyway.
+
+    A client's people see campaigns alone: workers, queues and mailboxes are not theirs to mend.
+    """
+    halted = _halted(running)
+    if not shows_fleet:
+        return halted
     mailboxes = reverse("admin:mailboxes_mailbox_changelist")
     accounts = reverse("admin:mailboxes_provideraccount_changelist")
     domains = reverse("admin:mailboxes_sendingdomain_changelist")
@@ -166,14 +176,7 @@ def needs(
         found.append(Need("danger", text, reverse("admin:index")))
     elif not jobs.workers:
         found.append(Need("danger", _("No worker is running, so nothing is sent."), reverse("admin:index")))
-    found += _silent(running, runs)
-    halted = [entry for entry in running if entry["row"].status == "halted"]
-    for entry in halted:
-        text = _("%(campaign)s is halted: %(reason)s") % {
-            "campaign": entry["row"],
-            "reason": entry["row"].status_reason or _("no reason given"),
-        }
-        found.append(Need("danger", text, reverse("admin:campaigns_campaign_change", args=[entry["row"].pk])))
+    found += _silent(running, runs) + halted
     doubtful = sum(entry["progress"].part("uncertain") for entry in running)
     counted = (
         ("danger", fleet.held, HELD, f"{mailboxes}?condition=held"),
@@ -186,6 +189,19 @@ def needs(
     )
     found += [Need(level, text % n, url) for level, n, text, url in counted if n]
     return sorted(found, key=lambda need: need.level != "danger")
+
+
+def _halted(running: list[dict[str, Any]]) -> list[Need]:
+    rows = [entry["row"] for entry in running if entry["row"].status == "halted"]
+    return [
+        Need(
+            "danger",
+            _("%(campaign)s is halted: %(reason)s")
+            % {"campaign": row, "reason": row.status_reason or _("no reason given")},
+            reverse("admin:campaigns_campaign_change", args=[row.pk]),
+        )
+        for row in rows
+    ]
 
 
 def _silent(running: list[dict[str, Any]], runs: list[PlanRun]) -> list[Need]:

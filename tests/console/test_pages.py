@@ -16,7 +16,7 @@ from django_rq.models import Dashboard
 
 from campaigns.models import Campaign, Contact, Message
 from outreach.common import freshness
-from tests.console.conftest import CANARY, PASSWORD, World
+from tests.console.conftest import CANARY, PASSWORD, World, client_of, person
 
 MODELS = sorted(
     (model for model in admin.site._registry if model is not Dashboard), key=lambda model: model._meta.label
@@ -250,3 +250,16 @@ def test_the_start_page_asks_no_more_for_more_campaigns(world, as_chief):
 
     assert asked() <= before
     assert before <= 28
+
+
+def test_a_clients_person_sees_campaigns_and_no_fleet(world):
+    viewer = person("viewer@client.example", "client_viewer", world.tenant)
+
+    page = client_of(viewer).get("/console/")
+
+    text = page.content.decode()
+    assert world.campaign.name in text
+    assert "Mailboxes sending" not in text
+    assert "Job queues" not in text
+    assert page.context["fleet"].total == 0
+    assert page.context["needs"] == []
