@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from campaigns.ledger import moves
 from campaigns.models import Campaign, Contact, Message, Suppression
-from outreach.common import addresses, repeating
+from outreach.common import addresses, isolation, repeating
 from outreach.common.errors import BadInput
 from outreach.common.hashing import Hasher
 from tenants.models import Tenant
@@ -113,11 +113,19 @@ FROM (
 def push(tenant_id: int | None, hashes: Sequence[bytes], campaign_id: int | None = None) -> int:
     """Close every waiting message that entries with these hashes cover; return how many.
 
-    With a campaign only its own messages; without a tenant all tenants are looked at. The row
+    With a campaign only its own messages; without a tenant all tenants are looked at, whichever
+    the actor's scope is: an entry of the platform holds everywhere. The row
     lock decides the race with a sender: who commits first wins, and nothing of that person
     leaves after this transaction. From 10,000 entries on, the contacts are matched in one pass
     against the whole suppression table.
     """
+    if tenant_id is None:
+        with isolation.everything():
+            return _push(None, hashes, campaign_id)
+    return _push(tenant_id, hashes, campaign_id)
+
+
+def _push(tenant_id: int | None, hashes: Sequence[bytes], campaign_id: int | None) -> int:
     values = {"tenant": tenant_id, "hashes": list(hashes)}
     with connection.cursor() as cursor:
         if len(hashes) >= BULK:
