@@ -8,7 +8,6 @@ from campaigns.models import Enrolment, Message
 from campaigns.pipeline import planner
 from campaigns.services import campaigns, suppression
 from outreach import cron
-from outreach.common import isolation
 from tenants import permissions
 from tenants.services.actors import SYSTEM, Actor
 from tests import factories
