@@ -6,8 +6,12 @@ import base64
 import binascii
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
+from django.core.exceptions import FieldDoesNotExist
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
 
 KEY_BYTES = 32
 
@@ -63,3 +67,69 @@ def leases_outlive_answers(app_configs: Any, **kwargs: Any) -> list[Warning]:
         hint = "Set PLAN_HORIZON_SECONDS to at least twice PLAN_EVERY_SECONDS."
         return [Warning("The planner looks less than two of its runs ahead.", hint=hint, id="outreach.W001")]
     return []
+
+
+# Every table of ours with its partitions, its switches, and whom each policy lets through.
+WALLS = """
+WITH asked AS (SELECT name, to_regclass(quote_ident(name)) AS root FROM unnest(%s::text[]) AS name),
+tables AS (
+    SELECT name, root AS oid FROM asked WHERE root IS NOT NULL
+    UNION SELECT name, relid FROM asked, LATERAL pg_partition_tree(root) WHERE root IS NOT NULL
+)
+SELECT t.name, c.relname, c.relrowsecurity, c.relforcerowsecurity, coalesce(array_agg(p.polname::text)
+    FILTER (WHERE p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}' AND pg_get_expr(p.polqual, p.polrelid)
+        LIKE '%%app\\_tenants()%%' AND pg_get_expr(p.polqual, p.polrelid) = pg_get_expr(p.polwithcheck, p.polrelid)),
+    '{}'), coalesce(array_agg(p.polname::text) FILTER (WHERE p.polpermissive), '{}')
+FROM tables t JOIN pg_class c ON c.oid = t.oid LEFT JOIN pg_policy p ON p.polrelid = c.oid
+GROUP BY t.name, c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity ORDER BY c.relname"""
+WALL, OWNERS_DOOR = "tenant_rows", "owner_rows"
+
+
+def is_of_tenants(model: Any) -> bool:
+    """Whether a model's rows belong to tenants, or are tenants."""
+    if model._meta.label == "tenants.Tenant":
+        return True
+    try:
+        return model._meta.get_field("tenant").is_relation
+    except FieldDoesNotExist:
+        return False
+
+
+@register(Tags.database)
+def tenants_rows_are_walled(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[Error]:
+    """E003: a table with tenants' rows, or a partition of one, that shows them to whoever asks.
+
+    Says nothing while migrations wait, since they may be what brings the policies.
+    """
+    found = []
+    for alias in databases or ():
+        connection = connections[alias]
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            continue
+        labels = {model._meta.db_table: model._meta.label for model in apps.get_models() if is_of_tenants(model)}
+        with connection.cursor() as cursor:
+            cursor.execute(WALLS, [list(labels)])
+            found += [
+                Error(
+                    f"{labels[table]}: the table {name} {gap}.",
+                    hint=f"Put ProtectTenantRows({labels[table].split('.')[1]!r}) into a migration.",
+                    id="outreach.E003",
+                )
+                for table, name, enabled, forced, walls, doors in cursor.fetchall()
+                if (gap := _gap(enabled, forced, set(walls), set(doors)))
+            ]
+    return found
+
+
+def _gap(enabled: bool, forced: bool, walls: set[str], doors: set[str]) -> str:
+    """What is wrong with a table's row security; empty when nothing is."""
+    if not enabled:
+        return "has no row-level security"
+    if not forced:
+        return "lets its owner pass by row-level security"
+    if WALL not in walls:
+        return f"has no policy {WALL} that asks for the tenant"
+    if more := doors - {WALL, OWNERS_DOOR}:
+        return f"has another policy that lets rows through: {', '.join(sorted(more))}"
+    return ""
