@@ -21,10 +21,24 @@ from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
 from outreach.common.addresses import domain_of
 from outreach.common.hashing import Hasher
 from outreach.common.sealing import Keyring
-from tenants.models import Tenant, User
+from tenants.models import ChecklistEntry, Tenant, TenantRecord, User
 from tenants.services import tenants
 
 PASSWORD = "made-up sign-in"  # of every mailbox made here
+RECORD = {
+    "legal_name": "Example Trading Ltd",
+    "register_number": "HRB 1",
+    "country": "UA",
+    "privacy_url": "https://example.com/privacy",
+    **{f"{who}_name": "Olena Bondar" for who in ("owner", "billing", "abuse", "data_protection")},
+    **{f"{who}_email": f"{who}@example.com" for who in ("owner", "billing", "abuse", "data_protection")},
+    "contract_signed_on": date(2026, 1, 2),
+    "dpa_signed_on": date(2026, 1, 2),
+    "authority_letter_on": date(2026, 1, 3),
+    "allowed_countries": ["UA", "US"],
+    "allowed_bases": ["consent"],
+    "contracted_volume": 100_000,
+}
 _numbers = itertools.count(1)
 
 
@@ -49,7 +63,7 @@ def user(email: str = "", **changes: Any) -> User:
 
 
 def tenant(**changes: Any) -> Tenant:
-    """An active tenant in UTC with a postal address, so that its campaigns may start."""
+    """An active tenant in UTC with a green checklist, so that its campaigns may start."""
     n = _next()
     fields = {
         "slug": f"tenant-{n}",
@@ -57,7 +71,10 @@ def tenant(**changes: Any) -> Tenant:
         "time_zone": "UTC",
         "postal_address": f"{n} Example Street, 01001 Kyiv, Ukraine",
     }
-    return Tenant.objects.create(**{"pk": tenants.reserve_id()} | fields | changes)
+    made = Tenant.objects.create(**{"pk": tenants.reserve_id()} | fields | changes)
+    TenantRecord.objects.create(tenant=made, **RECORD)
+    ChecklistEntry.objects.create(tenant=made, key="provenance", state="done", done_on=date(2026, 1, 5))
+    return made
 
 
 def pool(owner: Tenant, **changes: Any) -> Pool:

@@ -17,7 +17,7 @@ from mailboxes.models import Mailbox, Pool
 from outreach.common import repeating
 from outreach.common.errors import BadInput, NotReady, OutreachError
 from tenants.models import Tenant
-from tenants.services import audit
+from tenants.services import audit, records
 from tenants.services.actors import Actor
 
 ENROL_CHUNK = 50_000
@@ -88,8 +88,7 @@ def preflight(campaign: Campaign) -> list[str]:
     missing = []
     if campaign.tenant.status != Tenant.Status.ACTIVE:
         missing.append(f"The tenant is {campaign.tenant.status}; only an active one sends.")
-    if not campaign.tenant.postal_address.strip():
-        missing.append("The tenant has no postal address, which every message must show; set it on the tenant.")
+    missing += records.red(campaign.tenant)
     if campaign.pool is None:
         missing.append("The campaign has no pool to send from.")
     elif not Mailbox.objects.filter(pool=campaign.pool, state__in=Mailbox.SENDABLE, hold="none").exists():

@@ -23,6 +23,7 @@ MAILBOXES_PER_DOMAIN = 18
 RESERVES_PER_POOL = 10  # six pools, so at most 60
 DAILY_CAPS = (40, 50, 60)  # a mailbox gets 8 or 9 of the 10,000 mails: far from its cap
 CAMPAIGNS = Path(__file__).parent / "campaigns"
+RECORDS = Path(__file__).parent / "records"
 
 MAILBOX_COLUMNS = (
     "address", "display_name", "pool", "reserve", "smtp_host", "smtp_port", "smtp_security", "smtp_username",
@@ -56,6 +57,11 @@ class Company:
     postal_address: str
     places: tuple[str, ...]
     pools: tuple[Pool, ...]
+
+    @property
+    def record(self) -> Path:
+        """Who the company is and what was agreed on, as `tenant_record` takes it."""
+        return RECORDS / f"{self.slug}.yaml"
 
     @property
     def mailbox_file(self) -> str:

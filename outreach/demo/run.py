@@ -143,7 +143,7 @@ class Demo:
 
     @between_forks
     def create_tenants(self) -> int:
-        """The three client companies are there."""
+        """The three client companies are there, each with a green checklist."""
         known = set(Tenant.objects.filter(slug__in=SLUGS).values_list("slug", flat=True))
         for company in fleet.COMPANIES:
             if company.slug not in known:
@@ -151,6 +151,8 @@ class Demo:
                     "create_tenant", company.slug, "--name", company.name, "--time-zone", company.time_zone,
                     "--postal-address", company.postal_address,
                 )  # fmt: skip
+            if not call("tenant_record", company.slug)["ready"]:
+                call("tenant_record", company.slug, str(company.record))
         return len(SLUGS)
 
     @between_forks

@@ -6,11 +6,13 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
+from tenants.admin.records import RecordPages
 from tenants.models import Tenant
 from tenants.services import tenants
 
@@ -44,7 +46,7 @@ class TenantForm(forms.Form):
 
 
 @admin.register(Tenant)
-class TenantsAdmin(TenantAdmin):
+class TenantsAdmin(TenantAdmin, RecordPages):
     list_display = ("name", "state", "slug", "time_zone", "daily_cap", "campaign_list", "mailbox_list", "created_at")
     list_filter = ("status",)
     search_fields = ("name", "slug")
@@ -56,7 +58,19 @@ class TenantsAdmin(TenantAdmin):
     targets = {"suspend": Tenant.Status.SUSPENDED}
     add_form, add_permission = TenantForm, "tenants.create"
 
+    change_form_outer_before_template = "console/tenant_checklist.html"
+
     state = labelled("status", _("status"))
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        tenant = self.get_object(request, object_id) if request.method == "GET" else None
+        extra = dict(extra_context or {})
+        if tenant is not None:
+            rows = self.checklist_of(request, tenant)
+            extra |= {"checklist": rows, "red": sum(not row["line"].is_green for row in rows)}
+            if request.actor.can("tenants.set_record", tenant.pk):
+                extra["record_url"] = reverse("admin:tenants_tenant_record", args=[tenant.pk])
+        return super().change_view(request, object_id, form_url, extra)
 
     @admin.display(description=_("campaigns"))
     def campaign_list(self, row):

@@ -3,6 +3,7 @@
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
 from tenants.models.leases import Lease
 from tenants.models.members import BreakGlass, Membership
+from tenants.models.records import ChecklistEntry, TenantRecord
 from tenants.models.row_security import ProtectTenantRows
 from tenants.models.tenants import Tenant
 from tenants.models.users import User
@@ -10,6 +11,7 @@ from tenants.models.users import User
 __all__ = [
     "AddTenantKeys",
     "BreakGlass",
+    "ChecklistEntry",
     "Lease",
     "Membership",
     "ProtectTenantRows",
@@ -17,5 +19,6 @@ __all__ = [
     "TenantForeignKey",
     "TenantImplied",
     "TenantOwned",
+    "TenantRecord",
     "User",
 ]

@@ -113,7 +113,7 @@ def test_an_unquoted_time_of_day_is_what_it_looks_like():
     ("without", "says"),
     [
         ("subject", "no subject"), ("text", "no text"), ("steps", "no step"), ("list", "no list"), ("pool", "no pool"),
-        ("address", "no postal address"), ("people", "is empty"), ("mailboxes", "no mailbox that may send"),
+        ("address", "postal address is missing"), ("people", "is empty"), ("mailboxes", "no mailbox that may send"),
     ],
 )  # fmt: skip
 def test_a_campaign_that_lacks_something_does_not_start_and_says_what(tenant, without, says):

@@ -1,0 +1,161 @@
+"""A tenant's record and checklist: looked at in lists, changed on pages of the tenant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from outreach.common.errors import OutreachError
+from tenants import checklist
+from tenants.admin.base import TenantAdmin
+from tenants.admin.columns import labelled
+from tenants.models import ChecklistEntry, Tenant, TenantRecord
+from tenants.services import records
+
+
+def record_form() -> type[forms.ModelForm]:
+    """All fields of the record, with their own checks; the service saves."""
+
+    def field_of(field: Any, **kwargs: Any) -> Any:
+        widget = UnfoldAdminDateWidget if field.get_internal_type() == "DateField" else UnfoldAdminTextInputWidget
+        return field.formfield(widget=widget, **kwargs)
+
+    return forms.modelform_factory(TenantRecord, fields=records.FIELDS, formfield_callback=field_of)
+
+
+class DecisionForm(forms.Form):
+    """What a person says to a row of the checklist."""
+
+    state = forms.ChoiceField(
+        choices=ChecklistEntry.State.choices, widget=UnfoldAdminSelectWidget, label=gettext_lazy("State")
+    )
+    note = forms.CharField(
+        max_length=500, required=False, widget=UnfoldAdminTextInputWidget, label=gettext_lazy("Note"),
+        help_text=gettext_lazy("Why it is not needed; else whatever the next person should know."),
+    )  # fmt: skip
+
+
+class OwnerForm(forms.Form):
+    """Who sees to a row, and by when."""
+
+    due_on = forms.DateField(required=False, widget=UnfoldAdminDateWidget, label=gettext_lazy("By"))
+
+
+class RecordPages(ModelAdmin):
+    """Pages below a tenant's own: its record as a form, and one row of its checklist."""
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("<int:pk>/record/", view(self.record_view), name="tenants_tenant_record"),
+            path("<int:pk>/checklist/<slug:key>/", view(self.checklist_view), name="tenants_tenant_checklist"),
+            *super().get_urls(),
+        ]
+
+    def checklist_of(self, request: Any, tenant: Tenant) -> list[dict[str, Any]]:
+        """The rows of the checklist as the tenant's page shows them."""
+        entries = {entry.key: entry for entry in ChecklistEntry.objects.filter(tenant=tenant).select_related("owner")}
+        may_write = request.actor.can("tenants.set_record", tenant.pk)
+        return [
+            {
+                "line": line,
+                "entry": entries.get(line.rule.key),
+                "url": reverse("admin:tenants_tenant_checklist", args=[tenant.pk, line.rule.key]) if may_write else "",
+            }
+            for line in records.lines(tenant)
+        ]
+
+    def record_view(self, request: Any, pk: int) -> HttpResponse:
+        tenant = self._tenant(request, pk)
+        form = record_form()(request.POST or None, instance=records.of(tenant))
+        if request.method == "POST" and form.is_valid():
+            values = {name: form.cleaned_data[name] for name in records.FIELDS}
+            return self._done(request, tenant, form, lambda: records.write(tenant, values, actor=request.actor))
+        return self._form(request, tenant, form, _("Record of %s") % tenant)
+
+    def checklist_view(self, request: Any, pk: int, key: str) -> HttpResponse:
+        """Settle a row that a person decides; any other row is given to whoever is signed in, with a date."""
+        tenant, rule = self._tenant(request, pk), checklist.BY_KEY.get(key)
+        if rule is None:
+            raise Http404
+        entry = ChecklistEntry.objects.filter(tenant=tenant, key=key).first()
+        now = {"state": entry.state, "note": entry.note, "due_on": entry.due_on} if entry else {}
+        form = (DecisionForm if rule.is_decided_by_person else OwnerForm)(request.POST or None, initial=now)
+        if request.method == "POST" and form.is_valid():
+            values = form.cleaned_data
+
+            def act() -> None:
+                if rule.is_decided_by_person:
+                    records.decide(tenant, key, values["state"], actor=request.actor, note=values["note"])
+                else:
+                    records.assign(tenant, key, actor=request.actor, owner=request.user, due_on=values["due_on"])
+
+            return self._done(request, tenant, form, act)
+        title = rule.title if rule.is_decided_by_person else _("I see to it: %s") % rule.title
+        return self._form(request, tenant, form, str(title))
+
+    def _tenant(self, request: Any, pk: int) -> Tenant:
+        tenant = self.get_queryset(request).filter(pk=pk).first()
+        if tenant is None:
+            raise Http404
+        if not request.actor.can("tenants.set_record", pk):
+            raise PermissionDenied
+        return tenant
+
+    def _done(self, request: Any, tenant: Tenant, form: forms.Form, act: Any) -> HttpResponse:
+        try:
+            act()
+        except OutreachError as error:
+            field = str(error.details.get("field", ""))
+            form.add_error(field if field in form.fields else None, str(error))
+            return self._form(request, tenant, form, _("Record of %s") % tenant)
+        self.message_user(request, _("Saved."))
+        return HttpResponseRedirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
+
+    def _form(self, request: Any, tenant: Tenant, form: forms.Form, title: str) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "form": form,
+            "opts": self.opts,
+            "original": tenant,
+        }
+        return TemplateResponse(request, "console/add.html", context)
+
+
+@admin.register(TenantRecord)
+class TenantRecordAdmin(TenantAdmin):
+    """Companies behind the tenants."""
+
+    list_display = ("tenant", "legal_name", "country", "contract_signed_on", "contract_ends_on", "changed_at")
+    list_select_related = ("tenant",)
+    search_fields = ("legal_name",)
+    fields = ("tenant", *records.FIELDS, "changed_at")
+
+
+@admin.register(ChecklistEntry)
+class ChecklistEntryAdmin(TenantAdmin):
+    """Who sees to what, over all tenants."""
+
+    list_display = ("tenant", "title", "state_label", "owner", "due_on", "done_on", "note")
+    list_filter = ("state",)
+    list_select_related = ("tenant", "owner")
+    fields = ("tenant", "title", "state_label", "owner", "due_on", "done_on", "note")
+    linked_by = ("tenant__id__exact",)
+
+    state_label = labelled("state", gettext_lazy("state"))
+
+    @admin.display(description=gettext_lazy("row"))
+    def title(self, row):
+        rule = checklist.BY_KEY.get(row.key)
+        return rule.title if rule else row.key
