@@ -1,5 +1,5 @@
 """Pages of tenants, people, their roles, and leases."""
 
-from tenants.admin import leases, members, tenants, users
+from tenants.admin import api_keys, leases, members, tenants, users
 
-__all__ = ["leases", "members", "tenants", "users"]
+__all__ = ["api_keys", "leases", "members", "tenants", "users"]
