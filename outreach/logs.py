@@ -42,7 +42,8 @@ def clean(value: Any) -> Any:
 def hide_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog processor: clean every field of an event, and put what every event has before the rest."""
     first = {name: event[name] for name in ("timestamp", "level", "logger", "event") if name in event}
-    return clean(first | dict(event))
+    rest = {name: value for name, value in event.items() if name != "request"}  # Django's own, with the query string
+    return clean(first | rest)
 
 
 def configure(options: dict[str, Any]) -> None:
