@@ -22,12 +22,14 @@ SECRET_NAME = re.compile(
 URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@\s/]+@")
 BEARER = re.compile(r"\b(bearer|basic|plain|login)\s+[A-Za-z0-9+/=_.-]{8,}", re.I)
 KEY_TEXT = re.compile(r"\b([\w-]{1,40}:)[A-Za-z0-9+/]{43}=")  # id:base64 of 32 bytes, as in CREDENTIAL_KEYS
+API_KEY = re.compile(r"\b(ok_[0-9a-f]{12}_)[\w-]{16,}")
 
 
 def clean(value: Any) -> Any:
     """Return a value without the secrets that its text or its keys give away."""
     if isinstance(value, str):
-        return KEY_TEXT.sub(rf"\1{HIDDEN}", BEARER.sub(rf"\1 {HIDDEN}", URL_PASSWORD.sub(rf"\1{HIDDEN}@", value)))
+        value = BEARER.sub(rf"\1 {HIDDEN}", URL_PASSWORD.sub(rf"\1{HIDDEN}@", value))
+        return API_KEY.sub(rf"\1{HIDDEN}", KEY_TEXT.sub(rf"\1{HIDDEN}", value))
     if isinstance(value, dict):
         return {key: HIDDEN if SECRET_NAME.search(str(key)) else clean(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -40,7 +42,8 @@ def clean(value: Any) -> Any:
 def hide_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog processor: clean every field of an event, and put what every event has before the rest."""
     first = {name: event[name] for name in ("timestamp", "level", "logger", "event") if name in event}
-    return clean(first | dict(event))
+    rest = {name: value for name, value in event.items() if name != "request"}  # Django's own, with the query string
+    return clean(first | rest)
 
 
 def configure(options: dict[str, Any]) -> None:
@@ -107,5 +110,6 @@ class RequestLog:
             status=response.status_code,
             milliseconds=round((time.monotonic() - started) * 1000, 1),
             user_id=getattr(getattr(request, "user", None), "pk", None),
+            key_id=getattr(getattr(request, "actor", None), "key_id", None),
         )
         return response

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from outreach import embedded
 
@@ -94,6 +96,62 @@ RQ_QUEUES = {  # time limits in seconds, as a last resort; json, so no pickles i
     for name, limit in {"send": 1800, "inbound": 600, "checks": 300, "bulk": 3600}.items()
 }
 
+# --- API: keys only; the counters of its limits are what Django's cache holds, and may be lost ---------
+
+API_KEY_PER_MINUTE = env.int("API_KEY_PER_MINUTE", default=600)  # requests of one key
+API_TENANT_PER_MINUTE = env.int("API_TENANT_PER_MINUTE", default=3000)  # requests of all keys of one tenant
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "outreach",
+        "OPTIONS": {
+            "serializer": "outreach.common.caching.JsonSerializer",  # no pickles in Redis
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "retry": Retry(NoBackoff(), 1),  # a pooled socket may be old
+            "protocol": 2,
+        },
+    }
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],  # TenantViewSet names its own: neither session nor password opens the API
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["outreach.common.json_input.JsonInput"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "outreach.common.problems.handle",
+    "URL_FORMAT_OVERRIDE": None,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Outreach console",
+    "DESCRIPTION": "Campaigns, mail and mailboxes of one tenant. Errors are problem details (RFC 9457).",
+    "VERSION": "v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "outreach.common.problems.in_schema",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "CampaignStatus": "campaigns.models.Campaign.Status",
+        "EnrolmentStatus": "campaigns.models.Enrolment.Status",
+        "MessageStatus": "campaigns.models.Message.Status",
+        "TenantStatus": "tenants.models.Tenant.Status",
+        "MailboxState": "mailboxes.models.Mailbox.State",
+        "DomainState": "mailboxes.models.SendingDomain.State",
+        "AccountState": "mailboxes.models.ProviderAccount.State",
+        "AccountKind": "mailboxes.models.ProviderAccount.Kind",
+        "SuppressionKind": "campaigns.models.Suppression.Kind",
+        "SuppressionScope": "campaigns.models.Suppression.Scope",
+        "AllowanceScope": "mailboxes.models.Allowance.Scope",
+    },
+}
+
 # --- Sending: numbers are seconds unless the name says otherwise --------------------------------------
 
 SEND_CONNECTIONS = env.int("SEND_CONNECTIONS", default=200)  # threads and sockets of one job
@@ -138,6 +196,10 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_static",
     "django_rq",
     "axes",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "tenants",
     "mailboxes",
     "campaigns",

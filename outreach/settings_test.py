@@ -20,6 +20,7 @@ number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 REDIS_URL = REDIS_URL.replace("db=0", f"db={number}")  # noqa: F405
 for queue in RQ_QUEUES.values():  # noqa: F405
     queue["URL"] = REDIS_URL
+CACHES["default"]["LOCATION"] = REDIS_URL  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},

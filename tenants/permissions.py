@@ -40,9 +40,11 @@ ROLES: dict[str, frozenset[str]] = {
     "client_viewer": frozenset({"campaigns.view"}),
     "client_key": frozenset(
         {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel"}
-        | {"campaigns.suppress", "mailboxes.view"}
+        | {"campaigns.suppress", "mailboxes.view", "tenants.view"}
     ),
 }
+# What a key keeps while its tenant is suspended: to look, and to stop.
+WHILE_SUSPENDED = READ | {"campaigns.pause", "campaigns.cancel", "campaigns.suppress"}
 # Held for one tenant, or for every tenant by the company's own staff; a client's people only for theirs.
 FOR_EVERY_TENANT = ("platform_admin", "ops_manager", "operator", "analyst", "auditor")
 OF_PEOPLE = (*FOR_EVERY_TENANT, "client_viewer")

@@ -23,6 +23,12 @@ class BadInput(OutreachError):
     code, http_status = "bad_input", 400
 
 
+class Unknown(OutreachError):
+    """Nobody known asks: no key, or one that does not hold (any more, or from there)."""
+
+    code, http_status = "unknown_key", 401
+
+
 class NotAllowed(OutreachError):
     """The actor lacks the permission."""
 

@@ -61,6 +61,7 @@ NAVIGATION = [
     models(
         _("Platform"),
         (_("Tenants"), "apartment", "tenants_tenant", "tenants.view"),
+        (_("API keys"), "vpn_key", "tenants_apikey", "tenants.issue_keys"),
         (_("Users"), "person", "tenants_user", "tenants.administer"),
         (_("Second factors"), "key", "otp_totp_totpdevice", "tenants.administer"),
         (_("Sign-in attempts"), "login", "axes_accessattempt", "tenants.administer"),

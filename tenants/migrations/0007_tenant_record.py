@@ -11,7 +11,7 @@ from tenants.models import ProtectTenantRows
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0004_row_security"),
+        ("tenants", "0005_api_keys"),
     ]
 
     operations = [

@@ -1,5 +1,6 @@
 """Who may: tenants, people, their roles, leases of single-leader processes."""
 
+from tenants.models.api_keys import ApiKey
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
 from tenants.models.leases import Lease
 from tenants.models.members import BreakGlass, Membership
@@ -10,6 +11,7 @@ from tenants.models.users import User
 
 __all__ = [
     "AddTenantKeys",
+    "ApiKey",
     "BreakGlass",
     "ChecklistEntry",
     "Lease",

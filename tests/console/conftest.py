@@ -18,7 +18,7 @@ from campaigns.services import suppression
 from mailboxes.models import Allowance, AllowanceReturn, Rotation
 from outreach.common import freshness
 from tenants.models import BreakGlass, Lease, Tenant, User
-from tenants.services import members
+from tenants.services import api_keys, members
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -136,6 +136,7 @@ class World:
             until=now() + timedelta(minutes=30),
         )  # fmt: skip
         members.grant(factories.user(), "client_viewer", self.tenant.pk, actor=SYSTEM)
+        api_keys.issue(self.tenant, "Their shop", ["campaigns.view"], actor=SYSTEM, ranges=["192.0.2.0/24"])
         Lease.objects.get_or_create(name="cron", defaults={"holder": uuid.uuid4(), "until": now()})
 
 

@@ -37,12 +37,19 @@ def test_a_line_break_forges_no_second_line(lines):
         ({"url": "postgresql://web:hunter2@db/console"}, "hunter2"),
         ({"error": f"bad value {KEY} in settings"}, KEY),
         ({"line": "AUTH PLAIN AGFubmEAaHVudGVyMg=="}, "AGFubmEAaHVudGVyMg=="),
+        ({"path": "/api/v1/ok_0123456789ab_" + "S" * 43}, "SSSS"),
     ],
 )
 def test_secrets_do_not_reach_the_log(lines, fields, secret):
     (event,) = lines(lambda: structlog.get_logger("x").info("tried", **fields))
     assert secret not in json.dumps(event)
     assert logs.HIDDEN in json.dumps(event)
+
+
+def test_what_was_searched_for_reaches_no_log(lines, rf):
+    request = rf.get("/api/v1/contacts/?email=ann@example.com")
+    (event,) = lines(lambda: logging.getLogger("django.request").warning("Bad Request", extra={"request": request}))
+    assert "ann@example.com" not in json.dumps(event)
 
 
 def test_an_exception_stays_on_one_line_and_loses_its_secrets(lines):

@@ -19,6 +19,7 @@ PRIVILEGE = "42501"
 # What runs with the owner's rights, and why it may: see the comment at each function.
 DEFINERS = {
     "app_all_tenants()",
+    "app_api_key(text)",
     "app_grants_of_user(bigint)",
     "app_tenant_of_slug(text)",
     "campaigns_attempt_months(date,integer)",

@@ -1,0 +1,1 @@
+"""The API of campaigns, people and mail."""

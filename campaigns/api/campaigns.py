@@ -1,0 +1,100 @@
+"""Campaigns and their steps; and the acts that start and stop one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from campaigns.models import Campaign, Step
+from campaigns.services import campaigns
+from tenants.api.base import ReadOnlyTenantViewSet
+from tenants.api.filters import IdFilter, before, choice, since
+from tenants.api.shapes import Input, NoInput, Output, Reason
+
+
+class CampaignOutput(Output):
+    class Meta:
+        model = Campaign
+        fields = (
+            *("id", "name", "status", "status_reason", "pool", "contact_list"),
+            *("window_from", "window_until", "window_days", "window_zone", "pace", "batch_size", "daily_cap"),
+            *("started_at", "completed_at", "created_at"),
+        )
+
+
+class StepOutput(Output):
+    class Meta:
+        model = Step
+        fields = (
+            *("id", "campaign", "position", "version", "delay_hours", "subject", "text_body", "html_body"),
+            *("frozen_at", "created_at"),
+        )
+
+
+class CampaignFilters(filters.FilterSet):
+    status = choice(Campaign, "status")
+    name = filters.CharFilter(max_length=200)
+    pool, contact_list = IdFilter(field_name="pool"), IdFilter(field_name="contact_list")
+    created_since, created_before = since("created_at"), before("created_at")
+
+
+class StepFilters(filters.FilterSet):
+    campaign = IdFilter(field_name="campaign")
+
+
+class CampaignViewSet(ReadOnlyTenantViewSet):
+    """Sequences of messages to one list from one pool."""
+
+    view_permission = "campaigns.view"
+    permissions_of = {
+        "start": "campaigns.start",
+        "pause": "campaigns.pause",
+        "resume": "campaigns.resume",
+        "cancel": "campaigns.cancel",
+    }
+    queryset = Campaign.objects.order_by("pk")
+    serializer_class = CampaignOutput
+    filterset_class = CampaignFilters
+
+    def act(self, service: Callable[..., Campaign], shape: type[Input]) -> Response:
+        values = self.given(shape)
+        campaign = service(self.get_object(), actor=self.request.actor, **values)
+        return Response(self.get_serializer(campaign).data)
+
+    @extend_schema(request=NoInput, responses=CampaignOutput)
+    @action(detail=True, methods=["post"])
+    def start(self, request: Any, pk: str) -> Response:
+        """Launch a draft: freeze its steps, enrol its list. 409 with everything that is missing."""
+        return self.act(campaigns.start, NoInput)
+
+    @extend_schema(request=Reason, responses=CampaignOutput)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Any, pk: str) -> Response:
+        """Stop handing out this campaign's mail."""
+        return self.act(campaigns.pause, Reason)
+
+    @extend_schema(request=Reason, responses=CampaignOutput)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Any, pk: str) -> Response:
+        """Let a paused or halted campaign go on."""
+        return self.act(campaigns.resume, Reason)
+
+    @extend_schema(request=Reason, responses=CampaignOutput)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Any, pk: str) -> Response:
+        """End the campaign for good."""
+        return self.act(campaigns.cancel, Reason)
+
+
+class StepViewSet(ReadOnlyTenantViewSet):
+    """Messages of campaigns, as written."""
+
+    view_permission = "campaigns.view"
+    queryset = Step.objects.order_by("pk")
+    serializer_class = StepOutput
+    filterset_class = StepFilters

@@ -1,0 +1,109 @@
+"""The fleet, to look at. Neither user names nor passwords are among the columns."""
+
+from __future__ import annotations
+
+from django_filters import rest_framework as filters
+
+from mailboxes.models import Allowance, Mailbox, Pool, ProviderAccount, SendingDomain
+from tenants.api.base import ReadOnlyTenantViewSet
+from tenants.api.filters import IdFilter, choice, since
+from tenants.api.shapes import Output
+
+
+class PoolOutput(Output):
+    class Meta:
+        model = Pool
+        fields = ("id", "name", "archived_at", "created_at")
+
+
+class DomainOutput(Output):
+    class Meta:
+        model = SendingDomain
+        fields = ("id", "name", "state", "hourly_cap", "created_at")
+
+
+class AccountOutput(Output):
+    class Meta:
+        model = ProviderAccount
+        fields = ("id", "kind", "host", "port", "security", "state", "state_reason", "blocked_until", "created_at")
+
+
+class MailboxOutput(Output):
+    class Meta:
+        model = Mailbox
+        fields = (
+            *("id", "pool", "domain", "home", "address", "display_name", "state", "hold", "state_reason"),
+            *("daily_cap", "min_gap_seconds", "weight", "health", "reserve_share"),
+            *("last_dot_at", "blocked_until", "failures", "created_at"),
+        )
+
+
+class AllowanceOutput(Output):
+    class Meta:
+        model = Allowance
+        fields = ("id", "scope", "key", "period_start", "cap", "reserved")
+
+
+class DomainFilters(filters.FilterSet):
+    state = choice(SendingDomain, "state")
+    name = filters.CharFilter(max_length=253)
+
+
+class AccountFilters(filters.FilterSet):
+    state = choice(ProviderAccount, "state")
+
+
+class MailboxFilters(filters.FilterSet):
+    pool, domain, home = IdFilter(field_name="pool"), IdFilter(field_name="domain"), IdFilter(field_name="home")
+    state, hold = choice(Mailbox, "state"), choice(Mailbox, "hold")
+    address = filters.CharFilter(field_name="address_key", max_length=254)
+
+
+class AllowanceFilters(filters.FilterSet):
+    scope = choice(Allowance, "scope")
+    key = IdFilter(field_name="key")
+    period_since = since("period_start")
+
+
+class PoolViewSet(ReadOnlyTenantViewSet):
+    """Mailboxes that serve one line of business."""
+
+    view_permission = "mailboxes.view"
+    queryset = Pool.objects.order_by("pk")
+    serializer_class = PoolOutput
+
+
+class DomainViewSet(ReadOnlyTenantViewSet):
+    """Domains of From addresses."""
+
+    view_permission = "mailboxes.view"
+    queryset = SendingDomain.objects.order_by("pk")
+    serializer_class = DomainOutput
+    filterset_class = DomainFilters
+
+
+class AccountViewSet(ReadOnlyTenantViewSet):
+    """Ways out: servers that mailboxes leave by."""
+
+    view_permission = "mailboxes.view"
+    queryset = ProviderAccount.objects.order_by("pk")
+    serializer_class = AccountOutput
+    filterset_class = AccountFilters
+
+
+class MailboxViewSet(ReadOnlyTenantViewSet):
+    """Sender mailboxes with cap, weight and health."""
+
+    view_permission = "mailboxes.view"
+    queryset = Mailbox.objects.order_by("pk")
+    serializer_class = MailboxOutput
+    filterset_class = MailboxFilters
+
+
+class AllowanceViewSet(ReadOnlyTenantViewSet):
+    """How much of each cap is reserved. `key` is the id of what `scope` names."""
+
+    view_permission = "mailboxes.view"
+    queryset = Allowance.objects.order_by("pk")
+    serializer_class = AllowanceOutput
+    filterset_class = AllowanceFilters

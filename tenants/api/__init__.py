@@ -1,0 +1,1 @@
+"""The API's ground: keys, pages, filters, limits; and the tenant itself."""

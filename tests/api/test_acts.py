@@ -1,0 +1,114 @@
+"""What a key does: the services' acts, once, and nothing that was not asked for."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+
+from campaigns.models import Campaign, Contact, Enrolment, Message, Suppression
+from tenants.models import Tenant, User
+from tests import factories
+from tests.api.conftest import Api, is_problem, key_of
+
+
+def test_a_campaign_is_started_paused_resumed_and_cancelled(ours, api):
+    draft = factories.campaign(ours.tenant, ours.pool, ours.list)
+    place = f"campaigns/{draft.pk}/"
+
+    assert api.post(place + "start/").json()["status"] == "running"
+    assert Enrolment.objects.filter(campaign=draft).count() == len(ours.people)
+    paused = api.post(place + "pause/", {"reason": "late list"}).json()
+    assert (paused["status"], paused["status_reason"]) == ("paused", "late list")
+    assert api.post(place + "resume/").json()["status"] == "running"
+    assert api.post(place + "cancel/", {"reason": "over"}).json()["status"] == "cancelled"
+    is_problem(api.post(place + "cancel/"), 409, "invalid_move")
+
+
+def test_suppressions_stop_what_waits(ours, api):
+    person = next(row for row in ours.messages if row.status == "planned").contact
+    body = {"entries": [person.email, "*.nowhere.example", "gone@example.net"], "reason": "opt_out"}
+
+    answer = api.post("suppressions/", body)
+
+    assert (answer.status_code, answer.json()) == (201, {"added": 2})
+    assert Message.objects.filter(contact=person, status="planned").count() == 0
+    made = Suppression.objects.filter(via="api")
+    assert {(row.tenant_id, row.scope, row.reason) for row in made} == {(ours.tenant.pk, "tenant", "opt_out")}
+    assert api.post("suppressions/", body).json() == {"added": 0}
+
+
+@pytest.mark.parametrize("entries", [[], None, "a@example.net", {}, [None], [["a@example.net"]], ["x"] * 1001, [""]])
+def test_entries_are_a_list_of_one_to_a_thousand_texts(ours, api, entries):
+    before = Suppression.objects.count()
+    is_problem(api.post("suppressions/", {"entries": entries}), 400, "bad_input")
+    assert Suppression.objects.count() == before
+
+
+def test_a_thousand_entries_fit(ours, api):
+    entries = [f"person{i}@out.example" for i in range(1000)]
+    assert api.post("suppressions/", {"entries": entries}).json() == {"added": 1000}
+
+
+@pytest.mark.attack("A28")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("tenant", 1), ("tenant_id", 1), ("role", "platform_admin"), ("is_superuser", True), ("daily_cap", 1),
+     ("created_by", 1), ("status", "running"), ("scope", "platform"), ("pk", 1), ("campaign", 1), ("__class__", "x")],
+)  # fmt: skip
+def test_fields_that_an_act_does_not_take_are_refused_and_change_nothing(ours, theirs, api, field, value):
+    value = theirs.tenant.pk if field in ("tenant", "tenant_id") else value
+    tables = (Tenant, User, Campaign, Suppression, Contact)
+    before = [list(model.objects.order_by("pk").values()) for model in tables]
+
+    for place, body in (
+        (f"campaigns/{ours.campaign.pk}/pause/", {"reason": "x"}),
+        (f"campaigns/{ours.campaign.pk}/cancel/", {}),
+        (f"campaigns/{ours.campaign.pk}/start/", {}),
+        ("suppressions/", {"entries": ["a@example.net"]}),
+    ):
+        problem = is_problem(api.post(place, {**body, field: value}), 400, "bad_input")
+        assert problem["errors"] == {field: ["There is no such field."]}
+
+    assert [list(model.objects.order_by("pk").values()) for model in tables] == before
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
+def test_rows_are_neither_made_nor_changed_nor_deleted(ours, api, method):
+    for place in (f"campaigns/{ours.campaign.pk}/", f"contacts/{ours.people[0].pk}/", f"tenants/{ours.tenant.pk}/"):
+        answer = getattr(api.client, method)(
+            f"/api/v1/{place}", {"name": "x"}, content_type="application/json", headers=api.headers
+        )
+        is_problem(answer, 405, "method_not_allowed")
+    is_problem(api.post("campaigns/", {"name": "x"}), 405, "method_not_allowed")
+
+
+@pytest.mark.attack("A41")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("act", "state"), [("start", "draft"), ("pause", "running"), ("cancel", "running")])
+def test_of_two_at_once_one_wins_and_the_other_is_told(act, state):
+    tenant = factories.tenant()
+    listed = factories.contact_list(tenant)
+    factories.people(tenant, listed, 20)
+    campaign = factories.campaign(tenant, factories.fleet(tenant, 1)[0].pool, listed, status=state)
+    keys = [key_of(tenant), key_of(tenant)]
+    together, answers = threading.Barrier(2), []
+
+    def run(key: str) -> None:
+        try:
+            together.wait(30)
+            answers.append(Api(key).post(f"campaigns/{campaign.pk}/{act}/"))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[key]) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    won, lost = sorted(answers, key=lambda answer: answer.status_code)
+    assert won.status_code == 200
+    is_problem(lost, 409, "invalid_move")
+    assert Enrolment.objects.filter(campaign=campaign).count() == (20 if act == "start" else 0)
