@@ -107,6 +107,7 @@ class Migration(migrations.Migration):
                                 message="An address that begins with https://.", schemes=["https"]
                             )
                         ],
+                        verbose_name="privacy notice",
                     ),
                 ),
                 ("owner_name", models.CharField(blank=True, max_length=200)),

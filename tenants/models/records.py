@@ -25,7 +25,7 @@ class TenantRecord(TenantOwned):
     legal_name = models.CharField(max_length=200, blank=True)
     register_number = models.CharField(max_length=100, blank=True)
     country = models.CharField(max_length=2, blank=True, validators=[COUNTRY])
-    privacy_url = models.CharField(max_length=300, blank=True, validators=[HTTPS])
+    privacy_url = models.CharField(_("privacy notice"), max_length=300, blank=True, validators=[HTTPS])
 
     owner_name = models.CharField(max_length=200, blank=True)
     owner_email = models.EmailField(blank=True)

@@ -17,6 +17,7 @@ def record(actor: Actor, action: str, subject: Any, **values: Any) -> None:
         action,
         actor_kind=actor.kind,
         actor_user_id=actor.user_id,
+        actor_key_id=actor.key_id,
         subject=subject._meta.label,
         subject_id=subject.pk,
         **values,
