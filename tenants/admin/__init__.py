@@ -1,5 +1,5 @@
 """Pages of tenants, people, their roles, and leases."""
 
-from tenants.admin import leases, members, tenants, users
+from tenants.admin import invitations, leases, members, tenants, users
 
-__all__ = ["leases", "members", "tenants", "users"]
+__all__ = ["invitations", "leases", "members", "tenants", "users"]

@@ -1,6 +1,7 @@
 """Who may: tenants, people, their roles, leases of single-leader processes."""
 
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
+from tenants.models.invitations import Invitation
 from tenants.models.leases import Lease
 from tenants.models.members import BreakGlass, Membership
 from tenants.models.row_security import ProtectTenantRows
@@ -10,6 +11,7 @@ from tenants.models.users import User
 __all__ = [
     "AddTenantKeys",
     "BreakGlass",
+    "Invitation",
     "Lease",
     "Membership",
     "ProtectTenantRows",

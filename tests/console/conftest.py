@@ -18,7 +18,7 @@ from campaigns.services import suppression
 from mailboxes.models import Allowance, AllowanceReturn, Rotation
 from outreach.common import freshness
 from tenants.models import BreakGlass, Lease, Tenant, User
-from tenants.services import members
+from tenants.services import invitations, members
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -136,6 +136,7 @@ class World:
             until=now() + timedelta(minutes=30),
         )  # fmt: skip
         members.grant(factories.user(), "client_viewer", self.tenant.pk, actor=SYSTEM)
+        invitations.invite("new@example.net", "client_viewer", self.tenant.pk, actor=SYSTEM)
         Lease.objects.get_or_create(name="cron", defaults={"holder": uuid.uuid4(), "until": now()})
 
 
