@@ -8,7 +8,6 @@ from functools import cache
 
 import structlog
 from django.conf import settings
-from django.core.cache import cache as counters
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 from django.utils.translation import gettext
@@ -16,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from campaigns.services import suppression
-from outreach.common import isolation, tokens
+from outreach.common import isolation, tokens, tries
 from outreach.common.sealing import Keyring
 from outreach.common.tokens import BadToken
 from tenants.services.actors import RECIPIENT
@@ -83,13 +82,7 @@ def _form(request: HttpRequest) -> QueryDict:
 
 def _refusal(request: HttpRequest) -> HttpResponse:
     """Return the neutral page, 429 for who tries many."""
-    key = f"wrong-token:{request.META.get('REMOTE_ADDR', '')}"
-    counters.add(key, 0, timeout=60)
-    try:
-        tried = counters.incr(key)
-    except ValueError:  # it ran out between the two calls
-        tried = 1
-    if tried > WRONG_TOKENS_PER_MINUTE:
+    if tries.too_many("unsubscribe", request.META.get("REMOTE_ADDR", ""), WRONG_TOKENS_PER_MINUTE):
         answer = _page("campaigns/unsubscribe_invalid.html", status=429)
         answer.headers["Retry-After"] = "60"
         return answer

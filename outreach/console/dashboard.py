@@ -22,6 +22,7 @@ from mailboxes import reports as mailbox_reports
 from mailboxes.models import Mailbox
 from outreach.common.freshness import kept
 from outreach.console import queues
+from outreach.console.look import is_superuser
 from tenants.admin.columns import since
 from tenants.models import Tenant
 
@@ -55,7 +56,8 @@ class Need:
 def overview(request: Any) -> dict[str, Any]:
     """Everything the start page shows, as template context."""
     if not request.actor.can("campaigns.view"):
-        return {"nothing_to_see": True}
+        without_role = request.actor.tenant_ids == frozenset()
+        return {"nothing_to_see": True, "without_role": without_role, "is_superuser": is_superuser(request)}
     tenants = request.actor.tenants_with("campaigns.view")
     shows_fleet = request.actor.can("mailboxes.view")
     boxes_of = request.actor.tenants_with("mailboxes.view")

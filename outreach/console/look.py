@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.templatetags.static import static
@@ -12,22 +12,35 @@ from django.utils.translation import gettext_lazy as _
 Check = Callable[[Any], bool]
 
 
-def may(permission: str) -> Check:
-    """Whether the person of a request sees an entry of the side bar."""
-    return lambda request: request.actor.can(permission)
+def may(*permissions: str) -> Check:
+    """Whether the person of a request sees an entry of the side bar: any of these permissions will do."""
+    return lambda request: any(request.actor.can(permission) for permission in permissions)
 
 
-def entry(title: Any, icon: str, page: str, permission: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}"), "permission": may(permission)}
+def is_superuser(request: Any) -> bool:
+    return request.actor.user_id is not None and request.user.is_superuser
 
 
-def models(title: Any, *entries: tuple[Any, str, str, str]) -> dict[str, Any]:
-    """A group of lists: (title, icon, app_model, permission)."""
-    items = [entry(name, icon, f"{model}_changelist", permission) for name, icon, model, permission in entries]
-    return {"title": title, "separator": True, "items": items}
+def entry(title: Any, icon: str, page: str, *permissions: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}"), "permission": may(*permissions)}
 
 
-NAVIGATION = [
+def models(title: Any, *entries: tuple[Any, ...], more: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """A group of lists (title, icon, app_model, permissions of which any will do), and other pages after them."""
+    items = [entry(name, icon, f"{model}_changelist", *permissions) for name, icon, model, *permissions in entries]
+    return {"title": title, "separator": True, "items": [*items, *more]}
+
+
+MEMBERS = ("tenants.manage_members", "tenants.administer")
+ROLES = {"title": _("Roles"), "icon": "table", "link": reverse_lazy("admin:roles")}
+BREAK_GLASS = {
+    "title": _("Break the glass"),
+    "icon": "e911_emergency",
+    "link": reverse_lazy("admin:break_glass"),
+    "permission": is_superuser,
+}
+
+NAVIGATION: list[dict[str, Any]] = [
     {
         "title": "",
         "items": [
@@ -57,6 +70,13 @@ NAVIGATION = [
         (_("Sending domains"), "language", "mailboxes_sendingdomain", "mailboxes.view"),
         (_("Provider accounts"), "dns", "mailboxes_provideraccount", "mailboxes.view"),
         (_("Allowances"), "speed", "mailboxes_allowance", "mailboxes.view"),
+    ),
+    models(
+        _("Who may"),
+        (_("Memberships"), "badge", "tenants_membership", *MEMBERS),
+        (_("Invitations"), "forward_to_inbox", "tenants_invitation", *MEMBERS),
+        (_("Broken glass"), "emergency_home", "tenants_breakglass", *MEMBERS),
+        more=[BREAK_GLASS, ROLES],
     ),
     models(
         _("Platform"),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.admin import OTPAdminSite
 from unfold.sites import UnfoldAdminSite
 
-from outreach.console.look import BLUE, LOOK
+from outreach.console.look import BLUE, LOOK, is_superuser
 from outreach.console.signing_in import SignInForm
 
 
@@ -28,9 +28,13 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def extra_urls(self) -> list[Any]:
         """The custom pages; imported late, since they use models."""
-        from outreach.console import dashboard
+        from outreach.console import dashboard, people
 
         return [
+            path("invitation/<str:token>/", people.invitation, name="invitation"),  # for somebody without an account
+            path("break-glass/", self.admin_view(people.break_glass), name="break_glass"),
+            path("break-glass/end/", self.admin_view(people.end_glass), name="end_glass"),
+            path("roles/", self.admin_view(people.roles), name="roles"),
             path("live/", self.admin_view(dashboard.live), name="live"),
             path("sent.json", self.admin_view(dashboard.sent), name="sent_chart"),
             path("uncertain/", self.admin_view(dashboard.uncertain), name="uncertain"),
@@ -44,6 +48,10 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
     def each_context(self, request: Any) -> dict[str, Any]:
         context = super().each_context(request)
         context["styles"] = [static("console/vendor/uplot/uPlot.min.css"), static("console/console.css")]
+        if is_superuser(request):
+            from tenants.services import members
+
+            context["broken_glass"] = members.broken_by(request.actor)
         context["scripts"] = [static("console/vendor/uplot/uPlot.iife.min.js"), static("console/console.js")]
         return context
 

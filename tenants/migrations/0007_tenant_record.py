@@ -11,7 +11,7 @@ from tenants.models import ProtectTenantRows
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tenants", "0005_api_keys"),
+        ("tenants", "0006_invitation"),
     ]
 
     operations = [

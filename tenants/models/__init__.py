@@ -2,6 +2,7 @@
 
 from tenants.models.api_keys import ApiKey
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
+from tenants.models.invitations import Invitation
 from tenants.models.leases import Lease
 from tenants.models.members import BreakGlass, Membership
 from tenants.models.records import ChecklistEntry, TenantRecord
@@ -14,6 +15,7 @@ __all__ = [
     "ApiKey",
     "BreakGlass",
     "ChecklistEntry",
+    "Invitation",
     "Lease",
     "Membership",
     "ProtectTenantRows",

@@ -62,6 +62,15 @@ DROP FUNCTION app_protect(regclass, name, boolean);
 DROP FUNCTION app_platform();
 DROP FUNCTION app_tenants()"""
 
+# Which invitation an opened link means, if it still works: two ids for who has the token, and nothing for others.
+INVITATION_FUNCTION = """
+CREATE FUNCTION app_invitation_of_token(hashed bytea) RETURNS TABLE (id bigint, tenant_id bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT i.id, i.tenant_id FROM tenants_invitation i
+    WHERE i.token_hash = hashed AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > now()
+$$;"""
+NO_INVITATION_FUNCTION = "DROP FUNCTION app_invitation_of_token(bytea)"
+
 
 class ProtectTenantRows(Operation):
     """Row-level security on the tables of these models: ENABLE, FORCE, one policy for tenants, one for the owner."""

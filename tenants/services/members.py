@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.timezone import now
 
@@ -25,8 +26,25 @@ def tenant_id_of(slug: str) -> int:
         cursor.execute("SELECT app_tenant_of_slug(%s)", [slug])
         found = cursor.fetchone()[0]
     if found is None:
-        raise Missing(f"There is no tenant {slug!r}.")
+        raise Missing(f"There is no tenant {slug!r}.", field="tenant")
     return int(found)
+
+
+def place_of(slug: str, *, actor: Actor) -> int | None:
+    """The tenant in which this actor wants to give a role; None, every tenant, for no slug.
+
+    Only who administers people everywhere learns which tenants there are; to others one out of reach is Missing.
+    """
+    if not slug:
+        return None
+    if actor.can("tenants.administer"):
+        return tenant_id_of(slug)
+    own = actor.tenants_with("tenants.manage_members")
+    found = Tenant.objects.filter(slug=slug) if own is None else Tenant.objects.filter(slug=slug, pk__in=own)
+    tenant = found.first()
+    if tenant is None:
+        raise Missing(f"There is no tenant {slug!r} whose people you manage.", field="tenant")
+    return tenant.pk
 
 
 def may_give(actor: Actor, role: str, tenant_id: int | None) -> bool:
@@ -61,7 +79,9 @@ def grant(
     check(actor, role, tenant_id, expires_at)
     if actor.user_id == user.pk:
         raise NotAllowed("You can't give a role to yourself; somebody else has to.")
-    with _reaching(tenant_id):
+    with reaching(tenant_id):
+        held = Membership.objects.filter(user=user, role=role, tenant=tenant_id, ended_at=None)
+        held.filter(expires_at__lte=now()).update(ended_at=F("expires_at"))  # what ran out is in nobody's way
         try:
             with transaction.atomic():
                 made = Membership.objects.create(user=user, role=role, tenant_id=tenant_id, expires_at=expires_at)
@@ -76,7 +96,7 @@ def end(membership: Membership, *, actor: Actor) -> Membership:
     """The person holds that role there no longer, from the next request on. Raises InvalidMove when it is over."""
     if not may_give(actor, membership.role, membership.tenant_id):
         raise NotAllowed(f"{actor.label} may not end this membership.")
-    with _reaching(membership.tenant_id):
+    with reaching(membership.tenant_id):
         membership = Membership.objects.select_for_update().get(pk=membership.pk)
         if membership.ended_at is not None:
             raise InvalidMove("This membership has ended already.", source="ended", target="ended")
@@ -100,7 +120,7 @@ def break_glass(slug: str, *, actor: Actor, reason: str, minutes: int = GLASS_MI
     if not 1 <= minutes <= GLASS_MINUTES:
         raise BadInput(f"From 1 to {GLASS_MINUTES} minutes.", field="minutes")
     tenant_id = tenant_id_of(slug)
-    with _reaching(tenant_id):
+    with reaching(tenant_id):
         made = BreakGlass.objects.create(
             tenant_id=tenant_id, user=user, reason=reason.strip()[:500], until=now() + timedelta(minutes=minutes)
         )
@@ -113,11 +133,19 @@ def mend(glass: BreakGlass, *, actor: Actor) -> BreakGlass:
     """End a break-glass before its time: its user, or a platform admin."""
     if actor.user_id != glass.user_id and not actor.can("tenants.administer"):
         raise NotAllowed(f"{actor.label} may not end this access.")
-    with _reaching(glass.tenant_id):
+    with reaching(glass.tenant_id):
         BreakGlass.objects.filter(pk=glass.pk, ended_at=None).update(ended_at=Now())
         glass.refresh_from_db()
     audit.record(actor, "glass.mended", glass, tenant_id=glass.tenant_id)
     return glass
+
+
+def broken_by(actor: Actor) -> list[BreakGlass]:
+    """The accesses that are open to this person now by a broken glass, the one that ends first before the others."""
+    if actor.user_id is None:
+        return []
+    held = BreakGlass.objects.filter(user_id=actor.user_id, ended_at=None, until__gt=now()).select_related("tenant")
+    return list(held.order_by("until"))
 
 
 def of_tenant(tenant: Tenant) -> list[Membership]:
@@ -126,7 +154,7 @@ def of_tenant(tenant: Tenant) -> list[Membership]:
     return [row for row in held if row.expires_at is None or row.expires_at > now()]
 
 
-def _reaching(tenant_id: int | None) -> AbstractContextManager[None]:
+def reaching(tenant_id: int | None) -> AbstractContextManager[None]:
     """The scope of one act on a tenant that need not be in the actor's."""
     scope = isolation.current()
     ids = scope.tenant_ids if scope else frozenset()

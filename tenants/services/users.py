@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from outreach.common.errors import BadInput
+from outreach.common.errors import BadInput, Missing
 from tenants.models import User
 from tenants.services import audit
 from tenants.services.actors import Actor
@@ -30,12 +30,17 @@ class SignIn:
 def create(email: str, *, actor: Actor, platform_admin: bool = False) -> SignIn:
     """A new person with a random password and a second factor. Raises BadInput for an address in use."""
     actor.require("tenants.administer")
-    email = email.strip()
-    try:
-        validate_email(email)
-    except ValidationError as error:
-        raise BadInput(f"{email!r} is no e-mail address.", field="email") from error
     password = secrets.token_urlsafe(15)
+    return enrol(email, password, actor=actor, platform_admin=platform_admin)
+
+
+@transaction.atomic
+def enrol(email: str, password: str, *, actor: Actor, platform_admin: bool = False) -> SignIn:
+    """A new person with that password and a second factor; the caller has checked that there may be one.
+
+    Raises BadInput for an address in use.
+    """
+    email = address(email)
     try:
         with transaction.atomic():
             user = User.objects.create_user(email, password, is_staff=True, is_superuser=platform_admin)
@@ -44,6 +49,24 @@ def create(email: str, *, actor: Actor, platform_admin: bool = False) -> SignIn:
     device = TOTPDevice.objects.create(user=user, name="Authenticator")
     audit.record(actor, "user.created", user, platform_admin=platform_admin)
     return SignIn(user, device.config_url, password)
+
+
+def address(text: str) -> str:
+    """The text as an address by which a person may sign in, without blanks around it. Raises BadInput."""
+    email = text.strip()
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise BadInput(f"{email!r} is no e-mail address.", field="email") from error
+    return email
+
+
+def find(email: str) -> User:
+    """The person of that address. Raises Missing."""
+    user = User.objects.filter(email__iexact=email.strip()).first()
+    if user is None:
+        raise Missing(f"There is no user {email.strip()}; invite them instead.", field="user")
+    return user
 
 
 @transaction.atomic

@@ -18,7 +18,7 @@ from campaigns.services import suppression
 from mailboxes.models import Allowance, AllowanceReturn, Rotation
 from outreach.common import freshness
 from tenants.models import BreakGlass, Lease, Tenant, User
-from tenants.services import api_keys, members
+from tenants.services import api_keys, invitations, members
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -137,6 +137,7 @@ class World:
         )  # fmt: skip
         members.grant(factories.user(), "client_viewer", self.tenant.pk, actor=SYSTEM)
         api_keys.issue(self.tenant, "Their shop", ["campaigns.view"], actor=SYSTEM, ranges=["192.0.2.0/24"])
+        invitations.invite("new@example.net", "client_viewer", self.tenant.pk, actor=SYSTEM)
         Lease.objects.get_or_create(name="cron", defaults={"holder": uuid.uuid4(), "until": now()})
 
 

@@ -14,7 +14,7 @@ from tests import factories
 
 OURS = ("tenants", "mailboxes", "campaigns", "deliverability")
 # Their refusal must not need a tenant: platform suppressions and shared allowances have none.
-TENANT_MAY_BE_EMPTY = {"campaigns.Suppression", "mailboxes.Allowance", "tenants.Membership"}
+TENANT_MAY_BE_EMPTY = {"campaigns.Suppression", "mailboxes.Allowance", "tenants.Invitation", "tenants.Membership"}
 
 
 def our_models() -> list[type[models.Model]]:
