@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.migrations.operations.base import Operation
 
+# These texts are part of migrations that have landed: a change is a new function in a new migration.
 # In a policy these are wrapped in a sub-select: evaluated once for a statement, not once for each row.
 FUNCTIONS = """
 CREATE FUNCTION app_tenants() RETURNS bigint[] LANGUAGE sql STABLE PARALLEL SAFE AS $$

@@ -21,6 +21,7 @@ DEFINERS = {
     "app_all_tenants()",
     "app_api_key(text)",
     "app_grants_of_user(bigint)",
+    "app_invitation_of_token(bytea)",
     "app_tenant_of_slug(text)",
     "campaigns_attempt_months(date,integer)",
     "mailboxes_of_others(bigint,text[],text[])",
