@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> None:
     if command == "demo":
         conditions.apply(arguments)
     try:
-        if command.startswith("-") or command in ON_THEIR_OWN or "--help" in arguments:
+        alone = command in ON_THEIR_OWN and not any(part.startswith("--database") for part in arguments)
+        if command.startswith("-") or alone or "--help" in arguments:
             execute_from_command_line(arguments)
             return
         embedded.ensure()

@@ -15,8 +15,9 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from campaigns import reports
+from campaigns.admin.exporting import Exports
 from campaigns.models import Campaign, Step
-from campaigns.services import campaigns
+from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to, row_link
@@ -38,7 +39,7 @@ class StepInline(ReadOnlyInline):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(TenantAdmin):
+class CampaignAdmin(Exports, TenantAdmin):
     area = "campaigns"
     list_display = (
         "name",
@@ -63,7 +64,8 @@ class CampaignAdmin(TenantAdmin):
         (_("State"), {"fields": ("status_label", "status_reason", "started_at", "completed_at", "created_at")}),
         (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap")}),
     )
-    actions = ("start", "pause", "resume", "cancel")
+    actions = ("start", "pause", "resume", "cancel", "export")
+    exported, exported_as = exporting.export_messages, "messages"
     targets = {"pause": "paused", "cancel": "cancelled"}
 
     status_label = labelled("status", _("status"))

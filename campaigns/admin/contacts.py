@@ -6,8 +6,10 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.admin.exporting import Exports
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Contact, Enrolment
+from campaigns.services import exporting
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to
 
@@ -27,7 +29,7 @@ class EnrolmentInline(ReadOnlyInline):
 
 
 @admin.register(Contact)
-class ContactAdmin(IndexedSearch, TenantAdmin):
+class ContactAdmin(Exports, IndexedSearch, TenantAdmin):
     area = "campaigns"
     address_lookup = "address_hash"
     search_help_text = _("A whole e-mail address or a row number; else the beginning of a name, company or address.")
@@ -37,6 +39,8 @@ class ContactAdmin(IndexedSearch, TenantAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     inlines = (EnrolmentInline,)
+    actions = ("export",)
+    exported, exported_as = exporting.export_contacts, "contacts"
     fieldsets = (
         (
             None,

@@ -5,20 +5,24 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.admin.exporting import Exports
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import ContactList, ListEntry
+from campaigns.services import exporting
 from outreach.common.freshness import kept
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import link_to
 
 
 @admin.register(ContactList)
-class ContactListAdmin(TenantAdmin):
+class ContactListAdmin(Exports, TenantAdmin):
     area = "campaigns"
     list_display = ("name", "tenant", "entry_list", "campaign_list", "created_at", "archived_at")
     list_filter = ("tenant",)
     list_select_related = ("tenant",)
     search_fields = ("name",)
+    actions = ("export",)
+    exported, exported_as = exporting.export_lists, "contacts"
     fields = ("name", "tenant", "people", "entry_list", "campaign_list", "created_at", "archived_at")
 
     @admin.display(description=_("entries"))

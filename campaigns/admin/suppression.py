@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from campaigns.admin.exporting import Exports
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Suppression
-from campaigns.services import suppression
+from campaigns.services import exporting, suppression
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, row_link
 from tenants.models import Tenant
@@ -61,7 +62,7 @@ class SuppressionForm(forms.Form):
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(IndexedSearch, TenantAdmin):
+class SuppressionAdmin(Exports, IndexedSearch, TenantAdmin):
     area = "campaigns"
     search_help_text = _("A whole e-mail address, a domain, or a row number.")
     list_display = (
@@ -80,6 +81,8 @@ class SuppressionAdmin(IndexedSearch, TenantAdmin):
     list_select_related = ("tenant", "campaign")
     sortable_by = ()
     fields = ("what", "kind", "scope", "tenant", "campaign", "reason", "via", "message", "created_at", "lifted_at")
+    actions = ("export",)
+    exported, exported_as = exporting.export_suppressions, "suppressions"
     add_form, add_permission = SuppressionForm, "campaigns.suppress"
 
     scope_label = labelled("scope", _("scope"))

@@ -104,11 +104,13 @@ class QueueAdmin(PlatformAdmin):
 
             return self.admin_site.admin_view(inner)
 
+        # The model has no table, so that the list is its only page.
+        lists = [entry for entry in super().get_urls() if not {"object_id"} & entry.pattern.converters.keys()]
         pages = rq_urls.get_admin_urlpatterns(name_prefix="django_rq_", view_wrapper=guarded)
         data = rq_urls.get_api_urlpatterns(name_prefix="django_rq_")
         for page in data:
             page.callback = guarded(page.callback)
-        return [*data, *pages, *super().get_urls()]
+        return [*data, *pages, *lists]
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from django.core.exceptions import BadRequest
+from django.core.paginator import InvalidPage
+from django.http import Http404
 from django.templatetags.static import static
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -40,6 +45,28 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
             path("uncertain/", self.admin_view(dashboard.uncertain), name="uncertain"),
         ]
 
+    def get_urls(self) -> list[Any]:
+        """Without Django's redirects to pages of the public: no row here has one."""
+        return [entry for entry in super().get_urls() if getattr(entry, "name", None) != "view_on_site"]
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """Every page refuses a NUL in its address, which PostgreSQL takes in no text; search boxes (q) say so."""
+
+        @wraps(view)
+        def without_nul(request: Any, *args: Any, **kwargs: Any) -> Any:
+            if any("\0" in part for part in (request.path, *request.GET, *_values(request.GET))):
+                raise BadRequest("The address holds a NUL character.")
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(without_nul, cacheable)
+
+    def search(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
+        """The side bar's search; a page that is none is not found."""
+        try:
+            return super().search(request, extra_context)
+        except (InvalidPage, ValueError) as error:
+            raise Http404 from error
+
     def index(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
         from outreach.console import dashboard
 
@@ -61,3 +88,7 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
             return LOOK[key]
         found = super()._get_config(key, *args)
         return {**found, "primary": dict(BLUE)} if key == "COLORS" else found
+
+
+def _values(given: Any) -> list[str]:
+    return [value for name, values in given.lists() if name != "q" for value in values]

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.contrib.admin.utils import quote
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -181,6 +182,15 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         """Nothing: the services record named actions."""
 
     # --- acts -----------------------------------------------------------------------------------------
+
+    def response_action(self, request: Any, queryset: QuerySet) -> HttpResponse | None:
+        """Ticks that no list of ours has get 400: Django alone would fail on what is no row number."""
+        for value in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.to_python(value)
+            except ValidationError as error:
+                raise BadRequest("A tick names no row.") from error
+        return super().response_action(request, queryset)
 
     def each(
         self, request: Any, queryset: Iterable[Any], service: Callable[..., Any], **kwargs: Any

@@ -1,0 +1,149 @@
+"""Rows as CSV files for people: safe to open in a spreadsheet, complete when the function returns.
+
+A file is made at once, while the rows of its reader are in scope; nothing is read later, when they no longer are.
+No cell begins like a formula; what import_contacts reads from such a file is what stood in the row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Func, QuerySet
+
+from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Suppression
+from campaigns.services import contact_rows
+from outreach.common import formulas
+from outreach.common.errors import BadInput, NotAllowed
+from tenants.models import Tenant
+from tenants.services import actors, audit
+from tenants.services.actors import Actor
+
+log = structlog.get_logger(__name__)
+PERMISSION = "campaigns.export"
+LIMIT = 200_000  # rows of one file
+CHUNK = 2_000  # rows that are read at once
+MEMORY_BYTES = 4 * 2**20  # of one file; the rest is on disk
+
+SUPPRESSION_COLUMNS = ("entry", "kind", "scope", "reason", "via", "created_at", "lifted_at")
+MESSAGE_COLUMNS = (
+    "campaign", "recipient", "sender", "status", "reason", "outcome", "tries", "due_at", "sent_at", "message_id",
+    "reply_text",
+)  # fmt: skip
+Cells = Callable[[Any], Iterable[Any]]
+
+
+@transaction.atomic
+def export_contacts(rows: QuerySet[Contact], *, actor: Actor) -> IO[bytes]:
+    """Contacts in the columns that import_contacts takes, free fields included.
+
+    Rows of tenants in which the actor may not export are left out. Raises NotAllowed when it may nowhere,
+    BadInput when there are more than LIMIT rows.
+    """
+    rows = _allowed(rows, actor)
+    free = sorted(rows.order_by().annotate(key=_keys()).values_list("key", flat=True).distinct())
+    known = contact_rows.SHAPE.known
+
+    def cells(row: Contact) -> Iterator[Any]:
+        yield from (getattr(row, name) for name in known)
+        yield from (row.fields.get(name, "") for name in free)
+
+    return _file(rows, (*known, *free), cells, actor=actor, action="contacts.exported")
+
+
+def export_lists(rows: QuerySet[ContactList], *, actor: Actor) -> IO[bytes]:
+    """The contacts of these lists, each once, as export_contacts writes them."""
+    entries = ListEntry.objects.filter(contact_list__in=rows.order_by().values("pk"))
+    return export_contacts(Contact.objects.filter(pk__in=entries.values("contact_id")), actor=actor)
+
+
+@transaction.atomic
+def export_suppressions(rows: QuerySet[Suppression], *, actor: Actor) -> IO[bytes]:
+    """Entries in force and lifted ones; addresses masked, as nobody knows them in full any more.
+
+    Raises as export_contacts does. Entries of the platform are for those who may make them.
+    """
+    rows = _allowed(rows, actor)
+    if not actor.can("campaigns.suppress_platform"):
+        rows = rows.exclude(tenant=None)
+
+    def cells(row: Suppression) -> Iterator[Any]:
+        yield f"*.{row.domain}" if row.kind == Suppression.Kind.WILDCARD else row.hint or row.domain
+        yield from (getattr(row, name) for name in SUPPRESSION_COLUMNS[1:])
+
+    return _file(rows, SUPPRESSION_COLUMNS, cells, actor=actor, action="suppressions.exported")
+
+
+@transaction.atomic
+def export_messages(rows: QuerySet[Campaign], *, actor: Actor) -> IO[bytes]:
+    """The messages of these campaigns: who, from whom, and what became of each. Raises as export_contacts does."""
+    messages = Message.objects.filter(campaign__in=rows.order_by().values("pk"))
+    messages = _allowed(messages, actor).select_related("campaign", "contact", "mailbox")
+
+    def cells(row: Message) -> Iterator[Any]:
+        yield from (row.campaign.name, row.contact.email, row.mailbox.address)
+        yield from (getattr(row, name) for name in MESSAGE_COLUMNS[3:])
+
+    return _file(messages, MESSAGE_COLUMNS, cells, actor=actor, action="messages.exported")
+
+
+def _allowed(rows: QuerySet[Any], actor: Actor) -> QuerySet[Any]:
+    """The rows of the tenants in which the actor may export. Raises NotAllowed, BadInput."""
+    actor.require(PERMISSION)
+    allowed = actors.visible_to(actor, rows, PERMISSION)
+    count = allowed.order_by().values("pk")[: LIMIT + 1].count()
+    if count > LIMIT:
+        raise BadInput(f"These are more than {LIMIT:,} rows, the limit of one file. Filter them and export the parts.")
+    if not count and rows.exists():
+        raise NotAllowed(f"{actor.label} may not do {PERMISSION} with any of these rows.", permission=PERMISSION)
+    return allowed
+
+
+def _keys() -> Func:
+    return Func(F("fields"), function="jsonb_object_keys")
+
+
+def _file(rows: QuerySet[Any], columns: Sequence[str], cells: Cells, *, actor: Actor, action: str) -> IO[bytes]:
+    """The file, at its beginning, and a line in the audit of each tenant that had rows in it."""
+    made: Any = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the response closes it)
+    counts: Counter[int | None] = Counter()
+    try:
+        text = io.TextIOWrapper(made, encoding="utf-8-sig", newline="", write_through=True)
+        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+        writer.writerow(map(_cell, columns))
+        for row in _in_chunks(rows):
+            writer.writerow(map(_cell, cells(row)))
+            counts[row.tenant_id] += 1
+        text.detach()
+        made.seek(0)
+    except BaseException:
+        made.close()
+        raise
+    for tenant in Tenant.objects.filter(pk__in=[pk for pk in counts if pk]):
+        audit.record(actor, action, tenant, rows=counts[tenant.pk])
+    if counts[None]:
+        log.info(action, actor_kind=actor.kind, actor_user_id=actor.user_id, scope="platform", rows=counts[None])
+    return made
+
+
+def _in_chunks(rows: QuerySet[Any]) -> Iterator[Any]:
+    """The rows by their numbers, few in memory at a time."""
+    last = 0
+    while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        yield from chunk
+        last = chunk[-1].pk
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return formulas.escape(value.isoformat() if isinstance(value, date) else str(value))
