@@ -86,8 +86,9 @@ format: setup-tests
 	@$(BIN)/ruff format --quiet .
 	@if [ -d templates ]; then $(BIN)/djlint --quiet --lint templates; fi
 
-# Writes both requirements files anew from pyproject.toml; needs uv. No index address gets into them.
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+# Writes both requirements files anew from pyproject.toml; needs uv. No index address gets into them. Extras stay in
+# the names: pip would else look for coverage[toml] beside the pinned coverage, and refuse a newer one without a hash.
+LOCK := uv pip compile --quiet --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) --group pyproject.toml:test -c requirements.txt -o tests/requirements.txt
