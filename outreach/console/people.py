@@ -114,7 +114,8 @@ def _no_invitation(request: HttpRequest) -> HttpResponse:
 
 def _plain(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     answer = render(request, template, context, status=status)
-    answer.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        answer.headers[name] = value
     return answer
 
 

@@ -36,12 +36,14 @@ def test_a_line_break_forges_no_second_line(lines):
         ({"nested": {"Authorization": "Bearer abc"}}, "abc"),
         ({"url": "postgresql://web:hunter2@db/console"}, "hunter2"),
         ({"error": f"bad value {KEY} in settings"}, KEY),
+        ({"event": f"Forbidden (CSRF token missing.): /console/invitation/{'t0ken-' * 7}x/"}, "t0ken"),
+        ({"seen": f"<WSGIRequest: GET '/u/{'t0ken.' * 12}'>"}, "t0ken"),
         ({"line": "AUTH PLAIN AGFubmEAaHVudGVyMg=="}, "AGFubmEAaHVudGVyMg=="),
         ({"path": "/api/v1/ok_0123456789ab_" + "S" * 43}, "SSSS"),
     ],
 )
 def test_secrets_do_not_reach_the_log(lines, fields, secret):
-    (event,) = lines(lambda: structlog.get_logger("x").info("tried", **fields))
+    (event,) = lines(lambda: structlog.get_logger("x").info(**{"event": "tried"} | fields))
     assert secret not in json.dumps(event)
     assert logs.HIDDEN in json.dumps(event)
 
