@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from django.db import connection, transaction
@@ -16,9 +17,10 @@ from django.db import connection, transaction
 from campaigns.models import Campaign, Contact, Message
 from campaigns.services import campaigns, suppression
 from outreach.common.errors import InvalidMove
+from tenants.services import tenants
 from tenants.services.actors import RECIPIENT, SYSTEM
 from tests import factories
-from tests.faults.books import WITH_A_COPY
+from tests.faults.books import REFUSALS, WITH_A_COPY, Comparison
 from tests.faults.conftest import CONTACTS, WORKERS, arrived, open_gate, until
 from tests.faults.sink import Rule
 
@@ -158,3 +160,39 @@ def test_nothing_that_a_stop_covers_leaves_after_it(house, launch, sink, compare
     late = [entry for entry in reached if entry.message_id.strip("<>") not in allowed[emails[entry.recipient]]]
     assert late == []
     assert len(books.book.accepted) == CONTACTS - len(leaving) + len(reached)
+
+
+def test_a_suspended_tenant_sends_nothing_more(house, launch, sink):
+    """Four workers are busy for two tenants; one is suspended, and the other goes on undisturbed."""
+    sink.rules(Rule("dot", delay_seconds=0.3))
+    stopped, going = launch(), launch()
+    house.cron(PLAN_EVERY_SECONDS=0.1)
+    house.workers(4, JOB_MESSAGES=50)
+
+    def delivered(campaign):
+        ours = set(campaign.messages.values_list("message_id", flat=True))
+        return {entry.message_id.strip("<>") for entry in sink.read_book().accepted} & ours
+
+    until(lambda: delivered(stopped), "the first mails of the tenant are out")
+    with transaction.atomic():
+        tenants.suspend(stopped.tenant, actor=SYSTEM, reason="unpaid")
+        passed = set(stopped.messages.filter(status__in=WITH_A_COPY).values_list("message_id", flat=True))
+    assert len(passed) < CONTACTS
+    house.finish(going)  # ends the processes too, so that nothing can come later
+
+    assert delivered(stopped) == passed
+    assert not held(stopped)
+    assert set(stopped.messages.values_list("status", flat=True)) <= {"sent", "uncertain", "planned", "cancelled"}
+    books = [Comparison.take(campaign, of(campaign, sink.read_book())) for campaign in (stopped, going)]
+    books[0].check(finished=False)
+    assert books[1].check().states() == {"sent": CONTACTS}
+
+
+def of(campaign, book):
+    """The part of the sink's book that is about the people of one campaign."""
+    people = set(campaign.contact_list.entries.values_list("contact__email", flat=True))
+    parts = {
+        name: [entry for entry in getattr(book, name) if entry.recipient in people]
+        for name in ("accepted", "stored", *REFUSALS)
+    }
+    return replace(book, **parts)
