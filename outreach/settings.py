@@ -101,7 +101,9 @@ RQ_QUEUES = {  # time limits in seconds, as a last resort; json, so no pickles i
 API_KEY_PER_MINUTE = env.int("API_KEY_PER_MINUTE", default=600)  # requests of one key
 API_TENANT_PER_MINUTE = env.int("API_TENANT_PER_MINUTE", default=3000)  # requests of all keys of one tenant
 CACHES = {
-    "default": {
+    # Unfold would keep what a search found, beyond the end of a membership; only counters are kept, for all processes.
+    "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "counters": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "outreach",
@@ -112,7 +114,7 @@ CACHES = {
             "retry": Retry(NoBackoff(), 1),  # a pooled socket may be old
             "protocol": 2,
         },
-    }
+    },
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],  # TenantViewSet names its own: neither session nor password opens the API

@@ -20,11 +20,11 @@ number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 REDIS_URL = REDIS_URL.replace("db=0", f"db={number}")  # noqa: F405
 for queue in RQ_QUEUES.values():  # noqa: F405
     queue["URL"] = REDIS_URL
-CACHES["default"]["LOCATION"] = REDIS_URL  # noqa: F405
+CACHES["counters"]["LOCATION"] = REDIS_URL  # type: ignore[index]  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 AXES_ENABLED = False  # tests sign in without a request; the lock has a test of its own
-LOGGING = {"level": "WARNING"}
+LOGGING = {"level": "WARNING", "cache": False}  # a test may look at what is logged

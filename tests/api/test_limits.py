@@ -22,7 +22,7 @@ def _one_minute(empty_queue):
 def no_redis(settings, tmp_path):
     """Counters that nobody keeps."""
     broken = {"LOCATION": f"unix://{tmp_path}/nobody.sock?db=0"}
-    settings.CACHES = {"default": {**settings.CACHES["default"], **broken}}
+    settings.CACHES = {**settings.CACHES, "counters": {**settings.CACHES["counters"], **broken}}
     yield
     caches.close_all()
 

@@ -66,7 +66,7 @@ def test_requirements_are_pinned_hashed_and_without_addresses():
     for name in ("requirements.txt", "tests/requirements.txt"):
         text = (ROOT / name).read_text()
         entries = re.split(r"\n(?=\S)", text.strip())
-        assert [entry for entry in entries if not re.match(r"[\w.-]+(\[[\w,-]+\])?==\S+ .*\\\n +--hash=", entry)] == []
+        assert [entry for entry in entries if not re.match(r"[\w.-]+(\[[\w, -]+\])?==\S+ .*\\\n +--hash=", entry)] == []
         assert "://" not in text
 
 
