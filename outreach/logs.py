@@ -49,7 +49,7 @@ def hide_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> M
 
 
 def configure(options: dict[str, Any]) -> None:
-    """Set up structlog and logging alike; Django calls this with LOGGING (`level`, and `cache`, by default on)."""
+    """Set up structlog and logging alike; Django calls this with LOGGING (`level`, and `cache`: loggers once made stay as they are)."""
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -65,7 +65,7 @@ def configure(options: dict[str, Any]) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=options.get("cache", True),
+        cache_logger_on_first_use=options.get("cache", False),
     )
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,

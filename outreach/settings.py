@@ -291,4 +291,4 @@ if INSECURE_HTTP:
     SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
 
 LOGGING_CONFIG = "outreach.logs.configure"
-LOGGING = {"level": env.str("LOG_LEVEL", default="INFO")}
+LOGGING = {"level": env.str("LOG_LEVEL", default="INFO"), "cache": True}

@@ -27,4 +27,4 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 AXES_ENABLED = False  # tests sign in without a request; the lock has a test of its own
-LOGGING = {"level": "WARNING", "cache": False}  # a test may look at what is logged
+LOGGING = {"level": "WARNING"}
