@@ -49,7 +49,7 @@ def hide_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> M
 
 
 def configure(options: dict[str, Any]) -> None:
-    """Set up structlog and logging alike; Django calls this with LOGGING (`level`, and `cache`: loggers once made stay as they are)."""
+    """Set up structlog and logging alike, as Django does with LOGGING: `level`; `cache` keeps loggers once made."""
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

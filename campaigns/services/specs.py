@@ -16,6 +16,7 @@ daily_cap: 2000
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
@@ -30,6 +31,8 @@ KEYS = frozenset(
 )
 STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
 WINDOW_KEYS = frozenset({"from", "until", "days", "zone"})
+# Characters that no text in the database can hold: NUL, and halves of a pair, which a \\u in YAML or JSON makes.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 MAX_BODY_CHARS = 200_000
 MAX_STEPS = 20
 
@@ -65,6 +68,11 @@ def read(spec: Any) -> Plan:
     return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
 
 
+def storable(text: str) -> bool:
+    """Whether a column of text can hold it."""
+    return not _UNSTORABLE.search(text)
+
+
 def _known(mapping: Mapping[Any, Any], keys: frozenset[str], place: str) -> None:
     for key in mapping:
         if key not in keys:
@@ -79,8 +87,8 @@ def _text(mapping: Mapping[str, Any], key: str, place: str, most: int) -> str:
         raise BadInput(f"{place}{key}: write it as text, in quotes if need be.", field=key)
     if len(value) > most:
         raise BadInput(f"{place}{key}: {len(value)} characters, and at most {most} fit.", field=key)
-    if "\0" in value:
-        raise BadInput(f"{place}{key}: holds a NUL character.", field=key)
+    if not storable(value):
+        raise BadInput(f"{place}{key}: holds a NUL character or half of a surrogate pair.", field=key)
     return value if key in ("text", "html") else value.strip()
 
 

@@ -305,3 +305,33 @@ def test_a_page_rendered_after_its_view_returned_shows_ones_own_rows_and_no_othe
         assert Contact.objects.count() == 0
 
     assert response.content.decode().split() == [str(mine.pk)]
+
+
+# --- What looks past the wall on purpose ----------------------------------------------------------------------
+
+
+@pytest.mark.attack("A26")
+@pytest.mark.parametrize("role", ROLES)
+def test_the_owners_functions_tell_what_they_are_for_and_no_more(two, role):
+    box, domain = two.b.mailboxes[0], two.b.mailboxes[0].domain
+    somebody = factories.user()
+
+    def ask(sql, *values):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchall()
+
+    with isolation.entered(None):
+        assert ask("SELECT app_all_tenants()") == [([two.a.tenant.pk, two.b.tenant.pk],)]
+        assert ask("SELECT app_tenant_of_slug(%s), app_tenant_of_slug('%%')", two.b.tenant.slug) == [
+            (two.b.tenant.pk, None)
+        ]
+        assert ask("SELECT * FROM app_grants_of_user(%s)", somebody.pk) == []
+        others = "SELECT * FROM mailboxes_of_others(%s, %s, %s) ORDER BY kind"
+        assert ask(others, two.a.tenant.pk, [], []) == []
+        assert ask(others, two.a.tenant.pk, ["%", "@"], ["%"]) == []
+        assert ask(others, two.a.tenant.pk, [box.address_key], [domain.name]) == [
+            ("address", box.address_key),
+            ("domain", domain.name),
+        ]
+        assert ask(others, two.b.tenant.pk, [box.address_key], [domain.name]) == []

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from campaigns.models import Campaign
-from campaigns.services import campaigns
+from campaigns.services import campaigns, specs
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting
 from tenants.models import Tenant
@@ -86,6 +86,8 @@ class Command(BaseCommand):
         if act == "check":
             return {"campaign": campaign.pk, "name": campaign.name, "missing": campaigns.preflight(campaign)}
         reason = {"reason": options["reason"]} if "reason" in options else {}
+        if not all(specs.storable(text) for text in reason.values()):
+            raise BadInput("--reason: holds bytes that are no text.")
         with transaction.atomic():
             campaign = ACTS[act](campaign, actor=who, **reason)
             report = campaigns.status(campaign)
@@ -106,8 +108,8 @@ class Command(BaseCommand):
 
 def find(owner: Any, name: str) -> Campaign:
     """The tenant's campaign of that name or id. Raises Missing."""
-    found = Campaign.objects.filter(tenant=owner, name=name).first()
-    if found is None and name.isdigit():
+    found = Campaign.objects.filter(tenant=owner, name=name).first() if specs.storable(name) else None
+    if found is None and name.isascii() and name.isdecimal():
         found = Campaign.objects.filter(tenant=owner, pk=int(name)).first()
     if found is None:
         raise Missing(f"{owner.slug} has no campaign {name!r}; the name is case-sensitive.")
