@@ -16,13 +16,13 @@ daily_cap: 2000
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
 from zoneinfo import available_timezones
 
+from outreach.common import yaml_files
 from outreach.common.errors import BadInput
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -31,8 +31,6 @@ KEYS = frozenset(
 )
 STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
 WINDOW_KEYS = frozenset({"from", "until", "days", "zone"})
-# Characters that no text in the database can hold: NUL, and halves of a pair, which a \\u in YAML or JSON makes.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 MAX_BODY_CHARS = 200_000
 MAX_STEPS = 20
 
@@ -68,11 +66,6 @@ def read(spec: Any) -> Plan:
     return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
 
 
-def storable(text: str) -> bool:
-    """Whether a column of text can hold it."""
-    return not _UNSTORABLE.search(text)
-
-
 def _known(mapping: Mapping[Any, Any], keys: frozenset[str], place: str) -> None:
     for key in mapping:
         if key not in keys:
@@ -87,7 +80,7 @@ def _text(mapping: Mapping[str, Any], key: str, place: str, most: int) -> str:
         raise BadInput(f"{place}{key}: write it as text, in quotes if need be.", field=key)
     if len(value) > most:
         raise BadInput(f"{place}{key}: {len(value)} characters, and at most {most} fit.", field=key)
-    if not storable(value):
+    if not yaml_files.storable(value):
         raise BadInput(f"{place}{key}: holds a NUL character or half of a surrogate pair.", field=key)
     return value if key in ("text", "html") else value.strip()
 

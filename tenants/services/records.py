@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.timezone import now
 
+from outreach.common import yaml_files
 from outreach.common.errors import BadInput
 from tenants import checklist
 from tenants.models import ChecklistEntry, Tenant, TenantRecord, User
@@ -51,6 +52,8 @@ def write(tenant: Tenant, values: Mapping[str, Any], *, actor: Actor) -> TenantR
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     record = of(tenant)
     for name, value in values.items():
+        if isinstance(value, str) and not yaml_files.storable(value):
+            raise BadInput(f"{name}: has a character that can't be stored.", field=name)
         setattr(record, name, value)
     try:
         record.full_clean(exclude=["tenant"], validate_constraints=False)
@@ -76,6 +79,8 @@ def decide(
         raise BadInput(f"{state!r}: write one of {', '.join(ChecklistEntry.State.values)}.", field="state")
     if state == ChecklistEntry.State.NOT_NEEDED and not note.strip():
         raise BadInput("Say why it is not needed.", field="note")
+    if not yaml_files.storable(note):
+        raise BadInput("The note has a character that can't be stored.", field="note")
     entry.state, entry.note = state, note.strip()
     entry.done_on = None if state == ChecklistEntry.State.OPEN else on or now().date()
     entry.save()

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 READS = {
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
-    "campaigns.specs.read", "campaigns.specs.storable", "campaigns.suppression.entry", "campaigns.suppression.hasher",
+    "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.judge", "tenants.actors.of_command",
     "tenants.actors.of_grants", "tenants.actors.of_user", "tenants.actors.visible_to", "tenants.invitations.look",
     "tenants.invitations.person_of", "tenants.members.broken_by", "tenants.members.check",

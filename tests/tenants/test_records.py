@@ -138,7 +138,19 @@ def test_the_command_takes_a_file_and_shows_the_list(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "text",
-    ["- a\n", "legal_name: [\n", "nonsense: 1\n", "checklist: 3\n", "checklist: {contract: done}\n", "7: x\n", ""],
+    [
+        "- a\n",
+        "legal_name: [\n",
+        "nonsense: 1\n",
+        "checklist: 3\n",
+        "checklist: {contract: done}\n",
+        "7: x\n",
+        "",
+        'legal_name: "a\\0b"\n',
+        'legal_name: "a\\uD800b"\n',
+        "dpa_signed_on: 2026-13-45\n",
+        "[" * 5000,
+    ],
 )
 def test_a_file_that_is_none_is_refused_and_changes_nothing(tmp_path, text):
     tenant = factories.tenant()

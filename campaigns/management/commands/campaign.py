@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from campaigns.models import Campaign
-from campaigns.services import campaigns, specs
+from campaigns.services import campaigns
+from outreach.common import yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting
 from tenants.models import Tenant
@@ -23,7 +23,6 @@ ACTS = {
     "resume": campaigns.resume,
     "cancel": campaigns.cancel,
 }
-MAX_FILE_BYTES = 2_000_000
 
 
 class Command(BaseCommand):
@@ -75,7 +74,7 @@ class Command(BaseCommand):
 
     def _create(self, owner: Tenant, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
         with transaction.atomic():
-            made = campaigns.create(owner, read(Path(options["file"])), actor=who)
+            made = campaigns.create(owner, yaml_files.read(Path(options["file"])), actor=who)
             missing = campaigns.preflight(made)
             transaction.set_rollback(options["dry_run"])
         return {"campaign": made.pk, "name": made.name, "status": made.status, "missing": missing}
@@ -86,7 +85,7 @@ class Command(BaseCommand):
         if act == "check":
             return {"campaign": campaign.pk, "name": campaign.name, "missing": campaigns.preflight(campaign)}
         reason = {"reason": options["reason"]} if "reason" in options else {}
-        if not all(specs.storable(text) for text in reason.values()):
+        if not all(yaml_files.storable(text) for text in reason.values()):
             raise BadInput("--reason: holds bytes that are no text.")
         with transaction.atomic():
             campaign = ACTS[act](campaign, actor=who, **reason)
@@ -108,27 +107,9 @@ class Command(BaseCommand):
 
 def find(owner: Any, name: str) -> Campaign:
     """The tenant's campaign of that name or id. Raises Missing."""
-    found = Campaign.objects.filter(tenant=owner, name=name).first() if specs.storable(name) else None
+    found = Campaign.objects.filter(tenant=owner, name=name).first() if yaml_files.storable(name) else None
     if found is None and name.isascii() and name.isdecimal():
         found = Campaign.objects.filter(tenant=owner, pk=int(name)).first()
     if found is None:
         raise Missing(f"{owner.slug} has no campaign {name!r}; the name is case-sensitive.")
     return found
-
-
-def read(file: Path) -> Any:
-    """The content of a YAML file. Raises BadInput with the line."""
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.") from error
-    if len(raw) > MAX_FILE_BYTES:
-        raise BadInput(f"{file}: {len(raw)} bytes, and at most {MAX_FILE_BYTES} are read.")
-    try:
-        return yaml.safe_load(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise BadInput(f"{file}: {place}{getattr(error, 'problem', None) or 'not valid YAML'}.") from error

@@ -6,17 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from outreach.common import yaml_files
 from outreach.common.errors import BadInput, OutreachError
 from tenants.management import acting
 from tenants.models import Tenant
 from tenants.services import records
 from tenants.services.actors import Actor
-
-MAX_FILE_BYTES = 200_000
 
 
 class Command(BaseCommand):
@@ -64,20 +62,8 @@ def take(tenant: Tenant, values: dict[str, Any], actor: Actor) -> None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file. Raises BadInput."""
-    try:
-        raw = file.read_bytes()
-        if len(raw) > MAX_FILE_BYTES:
-            raise BadInput(f"{file}: {len(raw)} bytes, and at most {MAX_FILE_BYTES} are read.")
-        found = yaml.safe_load(raw.decode("utf-8-sig"))
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{file}: is not UTF-8 (byte {error.start}); save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise BadInput(f"{file}: {place}{getattr(error, 'problem', None) or 'not valid YAML'}.") from error
+    """The keys and values of a record's file. Raises BadInput."""
+    found = yaml_files.read(file)
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise BadInput(f"{file}: write one key and its value on each line, as in legal_name: Acme Ltd.")
     return found
