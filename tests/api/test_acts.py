@@ -76,12 +76,16 @@ def test_fields_that_an_act_does_not_take_are_refused_and_change_nothing(ours, t
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
 def test_rows_are_neither_made_nor_changed_nor_deleted(ours, api, method):
+    tables = (Campaign, Contact, Tenant)
+    before = [list(model.objects.order_by("pk").values()) for model in tables]
     for place in (f"campaigns/{ours.campaign.pk}/", f"contacts/{ours.people[0].pk}/", f"tenants/{ours.tenant.pk}/"):
         answer = getattr(api.client, method)(
             f"/api/v1/{place}", {"name": "x"}, content_type="application/json", headers=api.headers
         )
         is_problem(answer, 405, "method_not_allowed")
     is_problem(api.post("campaigns/", {"name": "x"}), 405, "method_not_allowed")
+
+    assert [list(model.objects.order_by("pk").values()) for model in tables] == before
 
 
 @pytest.mark.attack("A41")
