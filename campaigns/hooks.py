@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from campaigns.ledger import moves
+from campaigns.pipeline import planner
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
 from outreach.common import hooks
@@ -25,7 +26,14 @@ def suspended(*, tenant: Any, **_: Any) -> None:
     moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
 
 
+def tenant_cap_lowered(*, tenant: Any, **_: Any) -> None:
+    """Take back everything the tenant was to send, a plan that is being made now included."""
+    planner.wait(tenant.pk)
+    moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.cap_lowered", withdrawn)
     hooks.register("tenants.suspended", suspended)
+    hooks.register("tenants.cap_lowered", tenant_cap_lowered)

@@ -154,13 +154,14 @@ def run(tenant: Tenant, now: datetime, *, horizon_seconds: float | None = None) 
     """
     started = time.monotonic()
     horizon = timedelta(seconds=settings.PLAN_HORIZON_SECONDS if horizon_seconds is None else horizon_seconds)
-    zone = ZoneInfo(tenant.time_zone)
-    day = windows.day_of(now, zone)
-    limit = min(now + horizon, windows.day_ends_at(now, zone))
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, tenant.pk % 2**31])
         if not cursor.fetchone()[0]:
             return None
+        tenant = Tenant.objects.get(pk=tenant.pk)  # as it is behind the lock: who lowers its cap waits there
+        zone = ZoneInfo(tenant.time_zone)
+        day = windows.day_of(now, zone)
+        limit = min(now + horizon, windows.day_ends_at(now, zone))
         taken_back = reaper.take_back_missed(tenant, now)
         cursor.execute(BOOK_RETURNS, {"tenant": tenant.pk})
         returned = cursor.fetchone()[0]
@@ -168,6 +169,12 @@ def run(tenant: Tenant, now: datetime, *, horizon_seconds: float | None = None) 
         if tenant.status != Tenant.Status.ACTIVE or not any(campaign.open_until for campaign in campaigns):
             return None
         return _plan(cursor, tenant, campaigns, now, day, limit, taken_back, returned, started)
+
+
+def wait(tenant_id: int) -> None:
+    """Let a planner run of that tenant end, and none begin until this transaction has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, tenant_id % 2**31])
 
 
 def _plan(

@@ -12,6 +12,7 @@ from typing import Any
 
 _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.suspended": [],
+    "tenants.cap_lowered": [],
     "tenants.erasing": [],
     "tenants.retention": [],
     "mailboxes.withdrawn": [],

@@ -270,21 +270,29 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         if not self.has_add_permission(request) or self.add_form is None:
             raise PermissionDenied
         form = self.add_form(request.POST or None)
+        title = capfirst(_("new %s") % self.opts.verbose_name)
+        return self.form_page(request, form, title=title, save=lambda values: self.add_with(request, values))
+
+    def form_page(
+        self,
+        request: Any,
+        form: forms.Form,
+        *,
+        title: Any,
+        save: Callable[[dict[str, Any]], HttpResponse | Model],
+        done: Any = None,
+    ) -> HttpResponse:
+        """A page with one form; `save` calls a service, whose refusal stands at the field that it names."""
         if request.method == "POST" and form.is_valid():
             try:
-                made = self.add_with(request, form.cleaned_data)
+                made = save(form.cleaned_data)
             except OutreachError as error:
                 field = str(error.details.get("field", ""))
                 form.add_error(field if field in form.fields else None, str(error))
             else:
                 if isinstance(made, HttpResponse):
                     return made
-                self.message_user(request, _("Added: %s") % made, messages.SUCCESS)
+                self.message_user(request, done or _("Added: %s") % made, messages.SUCCESS)
                 return HttpResponseRedirect(self.url_of(made))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": capfirst(_("new %s") % self.opts.verbose_name),
-            "form": form,
-            "opts": self.opts,
-        }
+        context = {**self.admin_site.each_context(request), "title": title, "form": form, "opts": self.opts}
         return TemplateResponse(request, "console/add.html", context)

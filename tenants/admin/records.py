@@ -7,15 +7,17 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminDateWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from outreach.common.errors import OutreachError
 from tenants import checklist
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled
@@ -45,13 +47,21 @@ class DecisionForm(forms.Form):
     )  # fmt: skip
 
 
+class CapForm(forms.Form):
+    """Messages a day over all campaigns."""
+
+    daily_cap = forms.IntegerField(
+        required=False, min_value=0, widget=UnfoldAdminIntegerFieldWidget, label=gettext_lazy("Daily cap")
+    )
+
+
 class OwnerForm(forms.Form):
     """Who sees to a row, and by when."""
 
     due_on = forms.DateField(required=False, widget=UnfoldAdminDateWidget, label=gettext_lazy("By"))
 
 
-class RecordPages(ModelAdmin):
+class RecordPages(TenantAdmin):
     """Pages below a tenant's own: its record as a form, and one row of its checklist."""
 
     def get_urls(self) -> list[Any]:
@@ -76,12 +86,15 @@ class RecordPages(ModelAdmin):
         ]
 
     def record_view(self, request: Any, pk: int) -> HttpResponse:
+        """Change the record."""
         tenant = self._tenant(request, pk)
         form = record_form()(request.POST or None, instance=records.of(tenant))
-        if request.method == "POST" and form.is_valid():
-            values = {name: form.cleaned_data[name] for name in records.FIELDS}
-            return self._done(request, tenant, form, lambda: records.write(tenant, values, actor=request.actor))
-        return self._form(request, tenant, form, _("Record of %s") % tenant)
+
+        def save(values: dict[str, Any]) -> Tenant:
+            records.write(tenant, values, actor=request.actor)
+            return tenant
+
+        return self.form_page(request, form, title=_("Record of %s") % tenant, save=save, done=_("Saved."))
 
     def checklist_view(self, request: Any, pk: int, key: str) -> HttpResponse:
         """Settle a row that a person decides; any other row is given to whoever is signed in, with a date."""
@@ -89,20 +102,18 @@ class RecordPages(ModelAdmin):
         if rule is None:
             raise Http404
         entry = ChecklistEntry.objects.filter(tenant=tenant, key=key).first()
-        now = {"state": entry.state, "note": entry.note, "due_on": entry.due_on} if entry else {}
-        form = (DecisionForm if rule.is_decided_by_person else OwnerForm)(request.POST or None, initial=now)
-        if request.method == "POST" and form.is_valid():
-            values = form.cleaned_data
+        stands = {"state": entry.state, "note": entry.note, "due_on": entry.due_on} if entry else {}
+        form = (DecisionForm if rule.is_decided_by_person else OwnerForm)(request.POST or None, initial=stands)
 
-            def act() -> None:
-                if rule.is_decided_by_person:
-                    records.decide(tenant, key, values["state"], actor=request.actor, note=values["note"])
-                else:
-                    records.assign(tenant, key, actor=request.actor, owner=request.user, due_on=values["due_on"])
+        def save(values: dict[str, Any]) -> Tenant:
+            if rule.is_decided_by_person:
+                records.decide(tenant, key, actor=request.actor, **values)
+            else:
+                records.assign(tenant, key, actor=request.actor, owner=request.user, **values)
+            return tenant
 
-            return self._done(request, tenant, form, act)
         title = rule.title if rule.is_decided_by_person else _("I see to it: %s") % rule.title
-        return self._form(request, tenant, form, str(title))
+        return self.form_page(request, form, title=title, save=save, done=_("Saved."))
 
     def _tenant(self, request: Any, pk: int) -> Tenant:
         tenant = self.get_queryset(request).filter(pk=pk).first()
@@ -111,26 +122,6 @@ class RecordPages(ModelAdmin):
         if not request.actor.can("tenants.set_record", pk):
             raise PermissionDenied
         return tenant
-
-    def _done(self, request: Any, tenant: Tenant, form: forms.Form, act: Any) -> HttpResponse:
-        try:
-            act()
-        except OutreachError as error:
-            field = str(error.details.get("field", ""))
-            form.add_error(field if field in form.fields else None, str(error))
-            return self._form(request, tenant, form, _("Record of %s") % tenant)
-        self.message_user(request, _("Saved."))
-        return HttpResponseRedirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
-
-    def _form(self, request: Any, tenant: Tenant, form: forms.Form, title: str) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": title,
-            "form": form,
-            "opts": self.opts,
-            "original": tenant,
-        }
-        return TemplateResponse(request, "console/add.html", context)
 
 
 @admin.register(TenantRecord)

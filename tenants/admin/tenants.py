@@ -10,9 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
-from tenants.admin.records import RecordPages
+from tenants.admin.records import CapForm, RecordPages
 from tenants.models import Tenant
 from tenants.services import tenants
 
@@ -46,7 +45,7 @@ class TenantForm(forms.Form):
 
 
 @admin.register(Tenant)
-class TenantsAdmin(TenantAdmin, RecordPages):
+class TenantsAdmin(RecordPages):
     list_display = ("name", "state", "slug", "time_zone", "daily_cap", "campaign_list", "mailbox_list", "created_at")
     list_filter = ("status",)
     search_fields = ("name", "slug")
@@ -54,7 +53,7 @@ class TenantsAdmin(TenantAdmin, RecordPages):
         (None, {"fields": ("name", "slug", "state", "time_zone", "daily_cap", "postal_address")}),
         (_("Times"), {"fields": ("created_at", "plan_wanted_at")}),
     )
-    actions = ("suspend",)
+    actions = ("suspend", "set_cap")
     targets = {"suspend": Tenant.Status.SUSPENDED}
     add_form, add_permission = TenantForm, "tenants.create"
 
@@ -87,6 +86,14 @@ class TenantsAdmin(TenantAdmin, RecordPages):
     def suspend(self, request, queryset):
         question = _("Everything the tenant has waiting stops at once; mail past its final dot can not be called back.")
         return self.ask(request, queryset, tenants.suspend, question=question)
+
+    @admin.action(description=_("Change the daily cap"), permissions=["set_record"])
+    def set_cap(self, request, queryset):
+        question = _("The cap holds from now on, today included; a lower one takes waiting mail back. Empty: no cap.")
+        return self.ask(request, queryset, tenants.set_daily_cap, question=question, form_class=CapForm)
+
+    def has_set_record_permission(self, request):
+        return request.actor.can("tenants.set_record")
 
     def has_suspend_permission(self, request):
         return request.actor.can("tenants.suspend")

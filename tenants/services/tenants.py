@@ -14,6 +14,8 @@ from tenants.models import Tenant
 from tenants.services import audit
 from tenants.services.actors import Actor
 
+MOST_PER_DAY = 2_000_000_000
+
 
 def find(slug: str) -> Tenant:
     """The tenant of that slug, or Missing with the way to make one."""
@@ -75,4 +77,29 @@ def reinstate(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     tenant.plan_wanted_at = Now()
     tenant.save(update_fields=["status", "plan_wanted_at"])
     audit.record(actor, "tenant.reinstated", tenant, reason=reason)
+    return tenant
+
+
+@repeating.atomic
+def set_daily_cap(tenant: Tenant, daily_cap: int | None, *, actor: Actor) -> Tenant:
+    """Messages a day over all campaigns from now on, today included; None: as many as the other caps allow.
+
+    A lower cap takes back everything the tenant has planned or claimed, in this transaction (hook
+    tenants.cap_lowered), and asks for a new plan. What left today, and what is past its final dot, stays counted in
+    the day's allowance, so the new plan fills up to the cap and no further, and plans nothing when the day is
+    over it already. No plan made under the old cap is left: the hook waits for a planner run under way
+    before it takes back, and a later run reads the cap after it holds the planner's lock. The sweep needs nothing
+    more, since what it takes back only gives room. Retries count against the day like first tries.
+    Raises BadInput for a number below 0.
+    """
+    actor.require("tenants.set_record", tenant)
+    if daily_cap is not None and not 0 <= daily_cap <= MOST_PER_DAY:
+        raise BadInput(f"From 0 to {MOST_PER_DAY:,} messages a day, or no cap.", field="daily_cap")
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    before, tenant.daily_cap, tenant.plan_wanted_at = tenant.daily_cap, daily_cap, Now()
+    tenant.save(update_fields=["daily_cap", "plan_wanted_at"])
+    if daily_cap is not None and (before is None or daily_cap < before):
+        hooks.call("tenants.cap_lowered", tenant=tenant)
+    audit.record(actor, "tenant.cap_set", tenant, before=before, after=daily_cap)
+    tenant.refresh_from_db(fields=["plan_wanted_at"])
     return tenant

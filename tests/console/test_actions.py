@@ -210,3 +210,18 @@ def test_suppressions_by_hand_reach_the_service(world, as_chief):
     assert Suppression.objects.filter(via="console", reason="opt_out", tenant=world.tenant).count() == 2
     world.messages[0].refresh_from_db()
     assert world.messages[0].status == "suppressed"  # it was planned: the stop is pushed
+
+
+def test_a_tenants_cap_is_changed_on_its_page_and_taken_away(as_chief, world):
+    url = reverse("admin:tenants_tenant_changelist")
+    act = {"action": "set_cap", "_selected_action": world.tenant.pk, "index": "0", "confirmed": "1"}
+
+    as_chief.post(url, act | {"daily_cap": "7"})
+    world.tenant.refresh_from_db()
+    assert world.tenant.daily_cap == 7
+    as_chief.post(url, act | {"daily_cap": "-1"})
+    world.tenant.refresh_from_db()
+    assert world.tenant.daily_cap == 7
+    as_chief.post(url, act | {"daily_cap": ""})
+    world.tenant.refresh_from_db()
+    assert world.tenant.daily_cap is None

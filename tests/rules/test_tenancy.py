@@ -71,6 +71,7 @@ def test_a_campaign_cannot_send_from_anothers_pool():
 def test_who_listens_to_what():
     assert hooks.registered() == {
         "tenants.suspended": ["campaigns.hooks.suspended"],
+        "tenants.cap_lowered": ["campaigns.hooks.tenant_cap_lowered"],
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
