@@ -146,7 +146,7 @@ def break_glass(request: Any) -> HttpResponse:
         "title": _("Break the glass"),
         "question": question,
         "form": form,
-        "submit": _("Break the glass"),
+        "act": _("Break the glass"),
     }
     return TemplateResponse(request, "console/add.html", context)
 

@@ -133,7 +133,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="By which we may send from its domains.",
                         null=True,
-                        verbose_name="letter of authority of",
+                        verbose_name="letter of authority dated",
                     ),
                 ),
                 (

@@ -40,7 +40,7 @@ class TenantRecord(TenantOwned):
     contract_ends_on = models.DateField(null=True, blank=True, help_text=_("Empty: until somebody ends it."))
     dpa_signed_on = models.DateField(_("data processing agreement signed on"), null=True, blank=True)
     authority_letter_on = models.DateField(
-        _("letter of authority of"), null=True, blank=True, help_text=_("By which we may send from its domains.")
+        _("letter of authority dated"), null=True, blank=True, help_text=_("By which we may send from its domains.")
     )
     allowed_countries = ArrayField(
         models.CharField(max_length=2, validators=[COUNTRY]), default=list, blank=True,

@@ -263,3 +263,17 @@ def test_a_clients_person_sees_campaigns_and_no_fleet(world):
     assert "Job queues" not in text
     assert page.context["fleet"].total == 0
     assert page.context["needs"] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("tenants/tenant/add/", "Save"), ("tenants/invitation/add/", "Save"), ("tenants/membership/add/", "Save"),
+        ("tenants/apikey/add/", "Save"), ("break-glass/", "Break the glass"),
+    ],
+)  # fmt: skip
+def test_the_button_of_a_form_says_what_it_does(page, says, as_chief):
+    text = as_chief.get(f"/console/{page}").content.decode()
+    form = re.search(r'<form method="post" class="card confirm.*?</form>', text, re.DOTALL)
+    buttons = re.findall(r'<button[^>]*type="submit"[^>]*>\s*(.*?)\s*</button>', form.group(), re.DOTALL)
+    assert buttons == [says]
