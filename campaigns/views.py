@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from campaigns.services import suppression
-from outreach.common import isolation, tokens, tries
+from outreach.common import counting, isolation, origins, tokens
 from outreach.common.sealing import Keyring
 from outreach.common.tokens import BadToken
 from tenants.services.actors import RECIPIENT
@@ -82,9 +82,9 @@ def _form(request: HttpRequest) -> QueryDict:
 
 def _refusal(request: HttpRequest) -> HttpResponse:
     """Return the neutral page, 429 for who tries many."""
-    if tries.too_many("unsubscribe", request.META.get("REMOTE_ADDR", ""), WRONG_TOKENS_PER_MINUTE):
+    if counting.count(f"unsubscribe:{origins.address_of(request.META)}") > WRONG_TOKENS_PER_MINUTE:
         answer = _page("campaigns/unsubscribe_invalid.html", status=429)
-        answer.headers["Retry-After"] = "60"
+        answer.headers["Retry-After"] = str(counting.WINDOW_SECONDS)
         return answer
     return _page("campaigns/unsubscribe_invalid.html", status=400)
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from outreach.common import tries
+from outreach.common import counting, origins
 from outreach.common.errors import Missing, OutreachError
 from outreach.console.look import is_superuser
 from tenants import permissions
@@ -105,9 +105,9 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 def _no_invitation(request: HttpRequest) -> HttpResponse:
     """404 for every link that does not work; 429 for who tries many."""
-    if tries.too_many("invitation", request.META.get("REMOTE_ADDR", ""), WRONG_LINKS_PER_MINUTE):
+    if counting.count(f"invitation:{origins.address_of(request.META)}") > WRONG_LINKS_PER_MINUTE:
         answer = _plain(request, "console/no_invitation.html", {}, status=429)
-        answer.headers["Retry-After"] = str(tries.SECONDS)
+        answer.headers["Retry-After"] = str(counting.WINDOW_SECONDS)
         return answer
     return _plain(request, "console/no_invitation.html", {}, status=404)
 
@@ -138,7 +138,7 @@ def break_glass(request: Any) -> HttpResponse:
             messages.warning(request, text)
             return HttpResponseRedirect(reverse("admin:index"))
     question = _(
-        "Opens one tenant to you as platform admin, without a membership. Do it when there is no other way: "
+        "Opens one tenant to you with a manager's rights, without a membership. Do it when there is no other way: "
         "it is on the record, with your reason, and ends by itself."
     )
     context = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 
+from outreach.common import origins
 from outreach.common.errors import Unknown
 from outreach.common.problems import CHALLENGE
 from tenants.services import api_keys
@@ -24,17 +24,10 @@ class KeyAuthentication(BaseAuthentication):
         scheme, _, text = header.partition(" ")
         if len(header) > LONGEST_HEADER or scheme.lower() != "bearer" or not text.strip():
             raise Unknown("Send your key in a header: Authorization: Bearer ok_...")
-        return None, api_keys.authenticate(text.strip(), address_of(request.META))
+        return None, api_keys.authenticate(text.strip(), origins.address_of(request.META))
 
     def authenticate_header(self, request: Any) -> str:
         return CHALLENGE
-
-
-def address_of(meta: dict[str, Any]) -> str:
-    """Where a request comes from; behind our proxy, what that one put last into X-Forwarded-For."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        return str(meta.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
-    return str(meta.get("REMOTE_ADDR", ""))
 
 
 class KeyScheme(OpenApiAuthenticationExtension):

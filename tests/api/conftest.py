@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from outreach.common import counting
 from tenants import permissions
-from tenants.api import limits
 from tenants.models import Tenant
 from tenants.services import api_keys
 from tenants.services.actors import SYSTEM
@@ -19,9 +19,9 @@ EVERY_SCOPE = sorted(permissions.ROLES["client_key"])
 
 @pytest.fixture(autouse=True)
 def _counters_are_asked(running_servers):
-    limits.forget()
+    counting.forget()
     yield
-    limits.forget()
+    counting.forget()
 
 
 def key_of(tenant: Tenant, *scopes: str, **terms: Any) -> str:

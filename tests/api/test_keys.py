@@ -11,8 +11,8 @@ from django.utils.timezone import now
 
 from outreach import logs
 from outreach.common.errors import BadInput, InvalidMove, NotAllowed
+from outreach.common.origins import address_of
 from tenants import permissions
-from tenants.api.keys import address_of
 from tenants.models import ApiKey
 from tenants.services import api_keys, tenants
 from tenants.services.actors import SYSTEM, Actor
@@ -54,6 +54,7 @@ def test_a_key_is_kept_as_a_hash_only():
         ({"name": "n" * 101}, "name"),
         ({"ranges": ["10.0.0.1/8"]}, "ranges"),
         ({"ranges": ["everywhere"]}, "ranges"),
+        ({"ranges": ["fe80::%eth0/64"]}, "ranges"),
         ({"expires_at": now() - timedelta(days=1)}, "expires_at"),
     ],
 )

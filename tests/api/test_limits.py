@@ -7,7 +7,7 @@ import time_machine
 from django.core.cache import caches
 
 from outreach import logs
-from tenants.api import limits
+from outreach.common import counting
 from tests.api.conftest import Api, is_problem, key_of
 
 
@@ -78,8 +78,8 @@ def test_without_redis_requests_go_on_with_one_line_in_the_log(ours, settings, c
     settings.API_KEY_PER_MINUTE = 1
     api = Api(key_of(ours.tenant))
     logs.configure({"level": "WARNING"})
-    limits.forget()
+    counting.forget()
 
     assert [api.get("campaigns/").status_code for _ in range(5)] == [200] * 5
 
-    assert capsys.readouterr().err.count("api.not_counted") == 1
+    assert capsys.readouterr().err.count("counting.without_redis") == 1
