@@ -33,6 +33,8 @@ PLATFORM = frozenset({"tenants.administer", "tenants.create", "campaigns.suppres
 
 ROLES: dict[str, frozenset[str]] = {
     "platform_admin": MANAGE | PLATFORM,
+    # A superuser behind a broken glass: nothing that would outlive the hour.
+    "break_glass": MANAGE - {"tenants.issue_keys", "tenants.manage_members"},
     "ops_manager": MANAGE | {"tenants.create"},
     "operator": OPERATE,
     "analyst": READ,
@@ -53,6 +55,7 @@ GIVEN_BY_MANAGERS = ("operator", "analyst", "client_viewer")
 
 ROLE_NAMES = {
     "platform_admin": _("platform admin"),
+    "break_glass": _("broken glass"),
     "ops_manager": _("ops manager"),
     "operator": _("operator"),
     "analyst": _("analyst"),

@@ -14,7 +14,7 @@ from django.db import connection
 
 from outreach.common.postgres.base import Scope
 
-__all__ = ["Scope", "also", "current", "everything", "include", "nothing", "tenants"]
+__all__ = ["Scope", "current", "everything", "include", "nothing", "tenants"]
 
 
 def current() -> Scope | None:
@@ -27,8 +27,8 @@ def entered(scope: Scope | None) -> Iterator[None]:
     """Be in that scope for a while."""
     wrapper = _wrapper()
     before = wrapper.scope
-    wrapper.set_scope(scope)
     try:
+        wrapper.set_scope(scope)
         yield
     finally:
         wrapper.set_scope(before)
@@ -54,12 +54,6 @@ def all_tenants() -> frozenset[int]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT app_all_tenants()")
         return frozenset(cursor.fetchone()[0])
-
-
-def also(*tenant_ids: int) -> Any:
-    """See those tenants' rows besides what is in scope, for one act of the platform on a tenant."""
-    scope = current() or Scope(frozenset())
-    return entered(Scope(scope.tenant_ids | set(tenant_ids), scope.platform))
 
 
 def include(tenant_id: int) -> None:

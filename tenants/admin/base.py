@@ -145,7 +145,8 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         title = capfirst(getattr(field, "verbose_name", name))
         if field.is_relation and value.isdecimal():
             target = self.admin_site._registry.get(field.related_model)
-            row = target and target.get_queryset(request).filter(pk=value[:18]).first()
+            shown = target is not None and target.has_view_permission(request)  # else its name would tell
+            row = target.get_queryset(request).filter(pk=value[:18]).first() if shown else None
             return f"{title}: {row or value}"
         return f"{title}: {value}"
 
@@ -293,6 +294,7 @@ class TenantAdmin(ReadOnly, ModelAdmin):
                 if isinstance(made, HttpResponse):
                     return made
                 self.message_user(request, done or _("Added: %s") % made, messages.SUCCESS)
-                return HttpResponseRedirect(self.url_of(made))
+                in_sight = self.has_view_permission(request) and self.get_queryset(request).filter(pk=made.pk).exists()
+                return HttpResponseRedirect(self.url_of(made) if in_sight else reverse("admin:index"))
         context = {**self.admin_site.each_context(request), "title": title, "form": form, "opts": self.opts}
         return TemplateResponse(request, "console/add.html", context)

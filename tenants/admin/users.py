@@ -29,8 +29,8 @@ class UserForm(forms.Form):
     platform_admin = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        label=_("Platform admin"),
-        help_text=_("May do everything. Others may look at everything and change nothing."),
+        label=_("Superuser"),
+        help_text=_("May administer people and the platform. What anybody may see comes from memberships."),
     )
 
 
@@ -61,9 +61,9 @@ class UserAdmin(TenantAdmin):
         enrolled = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
         return queryset.annotate(enrolled=Exists(enrolled))
 
-    @admin.display(description=_("role"))
+    @admin.display(description=_("platform"))
     def role(self, row):
-        return _("platform admin") if row.is_superuser else _("analyst") if row.is_staff else _("none")
+        return _("superuser") if row.is_superuser else ""
 
     @admin.display(description=_("may sign in"), ordering="is_active")
     def may_sign_in(self, row):

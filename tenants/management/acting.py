@@ -16,7 +16,8 @@ def in_tenant(slug: str, email: str | None) -> Iterator[tuple[Tenant, Actor]]:
     """Act in one tenant as the person with that address, else as SYSTEM. Raises Missing, NotAllowed."""
     with acting(email) as actor:
         tenant = tenants.find(slug)
-        with isolation.tenants([tenant.pk]):
+        scope = isolation.current()
+        with isolation.tenants([tenant.pk], platform=scope is not None and scope.platform):
             yield tenant, actor
 
 

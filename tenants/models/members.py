@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from tenants.permissions import FOR_EVERY_TENANT, OF_PEOPLE, ROLE_NAMES
 
 ROLE_CHOICES = [(role, ROLE_NAMES[role]) for role in OF_PEOPLE]
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Questions about roles."""
+
+    def holding(self) -> Self:
+        """Those that hold now: neither ended nor run out."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), ended_at=None)
 
 
 class Membership(models.Model):
@@ -23,6 +34,8 @@ class Membership(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         ordering = ("-pk",)

@@ -46,7 +46,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT m.tenant_id, m.role FROM tenants_membership m
     WHERE m.user_id = person AND m.ended_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > now())
     UNION
-    SELECT b.tenant_id, 'platform_admin' FROM tenants_breakglass b JOIN tenants_user u ON u.id = b.user_id
+    SELECT b.tenant_id, 'break_glass' FROM tenants_breakglass b JOIN tenants_user u ON u.id = b.user_id
     WHERE b.user_id = person AND b.ended_at IS NULL AND b.until > now() AND u.is_superuser
 $$;
 -- For a superuser who breaks the glass of a tenant, or makes somebody a member of it, by its slug.

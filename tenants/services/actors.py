@@ -49,7 +49,8 @@ class Actor:
         tenant_id = getattr(subject, "tenant_id", None)
         if tenant_id is None and subject is not None and subject._meta.label == "tenants.Tenant":
             tenant_id = subject.pk
-        if not self.can(permission, tenant_id):
+        of_platform = subject is not None and tenant_id is None  # a right in some tenant is none over it
+        if not (permission in self.everywhere if of_platform else self.can(permission, tenant_id)):
             raise NotAllowed(f"{self.label} may not do {permission}.", permission=permission)
 
     def tenants_with(self, permission: str) -> frozenset[int] | None:

@@ -78,6 +78,8 @@ def issue(
 def network(text: str) -> str:
     """A range of addresses in its usual form. Raises BadInput."""
     try:
+        if "%" in text:  # a zone means something on one machine only
+            raise ValueError(text)
         return str(ipaddress.ip_network(text.strip()))
     except ValueError as error:
         raise BadInput(

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.db.models import Q
 from django.utils.timezone import now
 
 from outreach.common.errors import BadInput, InvalidMove, Missing, NotAllowed
@@ -127,8 +126,7 @@ def accept(token: str, password: str = "", *, actor: Actor) -> SignIn:
 
 
 def _holds(user: User, role: str, tenant_id: int | None) -> bool:
-    held = Membership.objects.filter(user=user, role=role, tenant=tenant_id, ended_at=None)
-    return held.filter(Q(expires_at=None) | Q(expires_at__gt=now())).exists()
+    return Membership.objects.holding().filter(user=user, role=role, tenant=tenant_id).exists()
 
 
 def _check_password(password: str, email: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.timezone import now
 
@@ -92,6 +92,24 @@ def grant(
 
 
 @transaction.atomic
+def add(
+    user: User, role: str, tenant_id: int | None, *, actor: Actor, expires_at: datetime | None = None
+) -> Membership:
+    """As grant, for somebody who holds a role there already; anybody else is invited.
+
+    An account says nothing of who is behind it: whoever showed an invitation's link to nobody may have made it
+    under another's address. A new link reaches the real person, who then can't use it and says so.
+    """
+    check(actor, role, tenant_id, expires_at)
+    places = Q(tenant=None) if tenant_id is None else Q(tenant=None) | Q(tenant=tenant_id)
+    with reaching(tenant_id):
+        known = Membership.objects.holding().filter(places, user=user).exists()
+    if not known:
+        raise NotAllowed(f"{user} holds no role there yet, so send an invitation: that person has to take it.")
+    return grant(user, role, tenant_id, actor=actor, expires_at=expires_at)
+
+
+@transaction.atomic
 def end(membership: Membership, *, actor: Actor) -> Membership:
     """The person holds that role there no longer, from the next request on. Raises InvalidMove when it is over."""
     if not may_give(actor, membership.role, membership.tenant_id):
@@ -110,7 +128,8 @@ def end(membership: Membership, *, actor: Actor) -> Membership:
 def break_glass(slug: str, *, actor: Actor, reason: str, minutes: int = GLASS_MINUTES) -> BreakGlass:
     """Open one tenant to a superuser for at most an hour, with the reason on the record.
 
-    The person acts there as platform admin from the next request on, until the time is over or `mend`.
+    The person acts there with a manager's rights from the next request on, until the time is over or `mend`;
+    keys and memberships, which would outlive it, are left out.
     """
     user = User.objects.filter(pk=actor.user_id or 0, is_active=True, is_superuser=True).first()
     if user is None:
@@ -146,12 +165,6 @@ def broken_by(actor: Actor) -> list[BreakGlass]:
         return []
     held = BreakGlass.objects.filter(user_id=actor.user_id, ended_at=None, until__gt=now()).select_related("tenant")
     return list(held.order_by("until"))
-
-
-def of_tenant(tenant: Tenant) -> list[Membership]:
-    """The memberships that hold in a tenant now, those of staff in every tenant left out."""
-    held = Membership.objects.filter(tenant=tenant, ended_at=None).select_related("user")
-    return [row for row in held if row.expires_at is None or row.expires_at > now()]
 
 
 def reaching(tenant_id: int | None) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.timezone import now
@@ -54,6 +55,8 @@ def write(tenant: Tenant, values: Mapping[str, Any], *, actor: Actor) -> TenantR
     for name, value in values.items():
         if isinstance(value, str) and not yaml_files.storable(value):
             raise BadInput(f"{name}: has a character that can't be stored.", field=name)
+        if isinstance(TenantRecord._meta.get_field(name), ArrayField) and not _is_list_of_text(value):
+            raise BadInput(f"{name}: write a list, as in [UA, PL].", field=name)
         setattr(record, name, value)
     try:
         record.full_clean(exclude=["tenant"], validate_constraints=False)
@@ -96,6 +99,10 @@ def assign(tenant: Tenant, key: str, *, actor: Actor, owner: User | None, due_on
     entry.save()
     audit.record(actor, "checklist.assigned", entry, key=key, owner_id=owner and owner.pk)
     return entry
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _entry(tenant: Tenant, key: str, actor: Actor) -> ChecklistEntry:

@@ -15,7 +15,7 @@ READS = {
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.judge", "tenants.actors.of_command",
     "tenants.actors.of_grants", "tenants.actors.of_user", "tenants.actors.visible_to", "tenants.invitations.look",
     "tenants.invitations.person_of", "tenants.members.broken_by", "tenants.members.check",
-    "tenants.members.may_give", "tenants.members.of_tenant", "tenants.members.reaching",
+    "tenants.members.may_give", "tenants.members.reaching",
     "tenants.members.tenant_id_of", "tenants.api_keys.authenticate", "tenants.api_keys.hashed",
     "tenants.api_keys.network", "tenants.records.lines", "tenants.records.of", "tenants.records.red",
     "tenants.tenants.find", "tenants.users.address", "tenants.users.find",

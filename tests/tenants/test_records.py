@@ -89,6 +89,8 @@ def test_what_follows_from_the_record_is_not_decided():
         ({"country": "Ukraine"}, "country"), ({"abuse_email": "nobody"}, "abuse_email"),
         ({"allowed_bases": ["because"]}, "allowed_bases"), ({"allowed_countries": ["Ukraine"]}, "allowed_countries"),
         ({"contract_ends_on": date(2025, 1, 1)}, "contract_ends_on"), ({"contracted_volume": -1}, "contracted_volume"),
+        ({"allowed_countries": "GB"}, "allowed_countries"), ({"allowed_countries": 5}, "allowed_countries"),
+        ({"allowed_bases": [5]}, "allowed_bases"), ({"allowed_bases": None}, "allowed_bases"),
         ({"tenant": 7}, "tenant"), ({"slug": "x"}, "slug"), ({"dpa_signed_on": "yesterday"}, "dpa_signed_on"),
     ],
 )  # fmt: skip
