@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Tables that web and worker only read: rows come through functions of the owner (tenants.models.audit).
+READ_ONLY = ("tenants_auditentry", "tenants_auditchain")
+
 
 def identifier(name: str) -> str:
     """Return a name quoted for SQL (PostgreSQL 4.1.1: a doubled quote stands for itself)."""
@@ -44,8 +47,8 @@ def create_roles_sql(owner: str, web: str, worker: str) -> str:
 def grants_sql(web: str, worker: str) -> str:
     """Return statements that let web and worker read and write all tables, those of later migrations too.
 
-    Run by the owner inside its database. What they may not do with single tables (audit, rows of other
-    tenants) is taken away by the migrations of those tables.
+    Run by the owner inside its database. Rows of other tenants are kept from them by policies, and READ_ONLY
+    tables by taking the rights away again.
     """
     names = ", ".join(identifier(name) for name in dict.fromkeys((web, worker)))
     rows, numbers = "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT"
@@ -56,7 +59,22 @@ def grants_sql(web: str, worker: str) -> str:
             f"GRANT {numbers} ON ALL SEQUENCES IN SCHEMA public TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rows} ON TABLES TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {numbers} ON SEQUENCES TO {names};",
+            revokes_sql(web, worker),
         ]
+    )
+
+
+def revokes_sql(web: str, worker: str) -> str:
+    """Return a statement that leaves web and worker nothing but reading in those of READ_ONLY that exist."""
+    names = ", ".join(identifier(name) for name in dict.fromkeys((web, worker)))
+    tables = ", ".join(literal(name) for name in READ_ONLY)
+    return (
+        f"DO $revokes$ DECLARE name text; BEGIN\n"
+        f"  FOREACH name IN ARRAY ARRAY[{tables}] LOOP\n"
+        f"    CONTINUE WHEN to_regclass(name) IS NULL;\n"
+        f"    EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ' || name || {literal(f' FROM {names}')};\n"
+        f"  END LOOP;\n"
+        f"END $revokes$;"
     )
 
 
@@ -70,3 +88,12 @@ def grant(apps: Any, schema_editor: Any) -> None:
     owner, web, worker = (settings.DATABASE_USERS[role] for role in ("owner", "web", "worker"))
     if {web, worker} != {owner}:
         schema_editor.execute(grants_sql(web, worker))
+
+
+def revoke(apps: Any, schema_editor: Any) -> None:
+    """For RunPython in a migration that makes READ_ONLY tables."""
+    from django.conf import settings
+
+    owner, web, worker = (settings.DATABASE_USERS[role] for role in ("owner", "web", "worker"))
+    if {web, worker} != {owner}:
+        schema_editor.execute(revokes_sql(web, worker))

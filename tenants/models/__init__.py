@@ -1,6 +1,7 @@
 """Who may: tenants, people, their roles, leases of single-leader processes."""
 
 from tenants.models.api_keys import ApiKey
+from tenants.models.audit import AuditChain, AuditEntry
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
 from tenants.models.invitations import Invitation
 from tenants.models.leases import Lease
@@ -13,6 +14,8 @@ from tenants.models.users import User
 __all__ = [
     "AddTenantKeys",
     "ApiKey",
+    "AuditChain",
+    "AuditEntry",
     "BreakGlass",
     "ChecklistEntry",
     "Invitation",
