@@ -7,7 +7,9 @@ class CampaignsConfig(AppConfig):
     verbose_name = _("Campaigns")
 
     def ready(self) -> None:
-        """Listen to the apps below."""
+        """Listen to the apps below, and say which acts may need a second person."""
         from campaigns import hooks
+        from campaigns.services import acts
 
         hooks.register()
+        acts.register_all()

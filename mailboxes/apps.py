@@ -5,3 +5,9 @@ from django.utils.translation import gettext_lazy as _
 class MailboxesConfig(AppConfig):
     name = "mailboxes"
     verbose_name = _("Mailboxes")
+
+    def ready(self) -> None:
+        """Say which acts may need a second person."""
+        from mailboxes.services import acts
+
+        acts.register_all()

@@ -17,8 +17,10 @@ OPERATE = READ | {
     "mailboxes.hold",
 }
 MANAGE = OPERATE | {
+    "tenants.approve",
     "tenants.audit",
     "campaigns.export",
+    "campaigns.lift",
     "campaigns.settle",
     "mailboxes.import",
     "mailboxes.release",
@@ -35,7 +37,7 @@ PLATFORM = frozenset({"tenants.administer", "tenants.create", "campaigns.suppres
 ROLES: dict[str, frozenset[str]] = {
     "platform_admin": MANAGE | PLATFORM,
     # A superuser behind a broken glass: nothing that would outlive the hour.
-    "break_glass": MANAGE - {"tenants.issue_keys", "tenants.manage_members"},
+    "break_glass": MANAGE - {"tenants.approve", "tenants.issue_keys", "tenants.manage_members"},
     "ops_manager": MANAGE | {"tenants.create"},
     "operator": OPERATE,
     "analyst": READ,
@@ -43,7 +45,7 @@ ROLES: dict[str, frozenset[str]] = {
     "client_viewer": frozenset({"campaigns.view"}),
     "client_key": frozenset(
         {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel"}
-        | {"campaigns.suppress", "mailboxes.view", "tenants.view"}
+        | {"campaigns.lift", "campaigns.suppress", "mailboxes.set_cap", "mailboxes.view", "tenants.view"}
     ),
 }
 # What a key keeps while its tenant is suspended: to look, and to stop.

@@ -21,7 +21,7 @@ from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
 from outreach.common.addresses import domain_of
 from outreach.common.hashing import Hasher
 from outreach.common.sealing import Keyring
-from tenants.models import ChecklistEntry, Tenant, TenantRecord, User
+from tenants.models import ApprovalPolicy, ChecklistEntry, Tenant, TenantRecord, User
 from tenants.services import tenants
 
 PASSWORD = "made-up sign-in"  # of every mailbox made here
@@ -62,8 +62,18 @@ def user(email: str = "", **changes: Any) -> User:
     return User.objects.create_user(email or f"person{_next()}@console.example", PASSWORD, **changes)
 
 
+ALONE: dict[str, Any] = {
+    "launch_above": None,
+    "cap_above": None,
+    "export_above": None,
+    "release": False,
+    "lift": False,
+    "account": False,
+}
+
+
 def tenant(**changes: Any) -> Tenant:
-    """An active tenant in UTC with a green checklist, so that its campaigns may start."""
+    """An active tenant in UTC with a green checklist, so that its campaigns may start; one person may do everything."""
     n = _next()
     fields = {
         "slug": f"tenant-{n}",
@@ -73,6 +83,7 @@ def tenant(**changes: Any) -> Tenant:
     }
     made = Tenant.objects.create(**{"pk": tenants.reserve_id()} | fields | changes)
     TenantRecord.objects.create(tenant=made, **RECORD)
+    ApprovalPolicy.objects.create(tenant=made, **ALONE)
     ChecklistEntry.objects.create(tenant=made, key="provenance", state="done", done_on=date(2026, 1, 5))
     return made
 

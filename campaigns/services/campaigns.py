@@ -17,7 +17,7 @@ from mailboxes.models import Mailbox, Pool
 from outreach.common import repeating
 from outreach.common.errors import BadInput, NotReady, OutreachError
 from tenants.models import Tenant
-from tenants.services import audit, records
+from tenants.services import approvals, audit, records
 from tenants.services.actors import Actor
 
 ENROL_CHUNK = 50_000
@@ -134,11 +134,12 @@ def _somebody_has(contact_list: ContactList | None, name: str) -> bool:
 
 
 @transaction.atomic
-def start(campaign: Campaign, *, actor: Actor) -> Campaign:
+def start(campaign: Campaign, *, actor: Actor, approval: int | None = None) -> Campaign:
     """Launch: freeze the steps, enrol the first 50,000 contacts of the list, ask for a plan at once.
 
     The rest of the list is enrolled by `enrol_more`, which the cron process calls. Raises
-    NotReady with everything that is missing, InvalidMove when it is not a draft.
+    NotReady with everything that is missing, InvalidMove when it is not a draft, NeedsApproval for a list
+    beyond the tenant's line.
     """
     actor.require("campaigns.start", campaign)
     campaign = _locked(campaign)
@@ -147,6 +148,7 @@ def start(campaign: Campaign, *, actor: Actor) -> Campaign:
     missing = preflight(campaign)
     if missing:
         raise NotReady(f"{campaign} can't start yet: {' '.join(missing)}", missing=missing)
+    used = approvals.require(actor, "campaign.launch", campaign, approval=approval)
     campaign.started_at = Now()
     campaign.status_reason = ""
     last = ListEntry.objects.filter(contact_list=campaign.contact_list).order_by("-contact_id").first()
@@ -155,7 +157,7 @@ def start(campaign: Campaign, *, actor: Actor) -> Campaign:
     campaign.steps.filter(frozen_at=None).update(frozen_at=Now())
     _enrol_chunk(campaign)
     want_plan(campaign.tenant_id)
-    audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status)
+    audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status, approval=used and used.pk)
     campaign.refresh_from_db()
     return campaign
 

@@ -15,7 +15,7 @@ from outreach.common import csv_files
 from outreach.common.csv_files import Cells
 from outreach.common.errors import BadInput, NotAllowed
 from tenants.models import Tenant
-from tenants.services import actors, audit
+from tenants.services import actors, approvals, audit
 from tenants.services.actors import Actor
 
 PERMISSION = "campaigns.export"
@@ -67,7 +67,7 @@ def export_suppressions(rows: QuerySet[Suppression], *, actor: Actor) -> IO[byte
         yield f"*.{row.domain}" if row.kind == Suppression.Kind.WILDCARD else row.hint or row.domain
         yield from (getattr(row, name) for name in SUPPRESSION_COLUMNS[1:])
 
-    return _file(rows, SUPPRESSION_COLUMNS, cells, actor=actor, action="suppressions.exported")
+    return _file(rows, SUPPRESSION_COLUMNS, cells, actor=actor, action="suppressions.exported", people=False)
 
 
 @transaction.atomic
@@ -99,8 +99,13 @@ def _keys() -> Func:
     return Func(F("fields"), function="jsonb_object_keys")
 
 
-def _file(rows: QuerySet[Any], columns: Sequence[str], cells: Cells, *, actor: Actor, action: str) -> IO[bytes]:
-    """The file, at its beginning, and a line in the audit of each tenant that had rows in it."""
+def _file(
+    rows: QuerySet[Any], columns: Sequence[str], cells: Cells, *, actor: Actor, action: str, people: bool = True
+) -> IO[bytes]:
+    """The file, at its beginning, and a line in the audit of each tenant that had rows in it.
+
+    With many `people` in it a second person has to agree, tenant by tenant. Raises NeedsApproval.
+    """
     counts: Counter[int | None] = Counter()
 
     def counted(row: Any) -> Iterable[Any]:
@@ -108,8 +113,15 @@ def _file(rows: QuerySet[Any], columns: Sequence[str], cells: Cells, *, actor: A
         return cells(row)
 
     made = csv_files.write(_in_chunks(rows), columns, counted)
-    for tenant in Tenant.objects.filter(pk__in=[pk for pk in counts if pk]).order_by("pk"):
-        audit.record(actor, action, tenant, rows=counts[tenant.pk])
+    try:
+        tenants = list(Tenant.objects.filter(pk__in=[pk for pk in counts if pk]).order_by("pk"))
+        for tenant in tenants if people else ():
+            approvals.require(actor, "people.export", tenant, rows=counts[tenant.pk])
+        for tenant in tenants:
+            audit.record(actor, action, tenant, rows=counts[tenant.pk])
+    except BaseException:
+        made.close()
+        raise
     if counts[None]:
         audit.record(actor, action, rows.model, rows=counts[None])
     return made

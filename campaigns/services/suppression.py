@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.timezone import now
 
 from campaigns.ledger import moves
 from campaigns.models import Campaign, Contact, Message, Suppression
 from outreach.common import addresses, isolation, repeating
-from outreach.common.errors import BadInput
+from outreach.common.errors import BadInput, InvalidMove
 from outreach.common.hashing import Hasher
 from tenants.models import Tenant
-from tenants.services import audit
+from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
 BULK = 10_000  # entries from which one pass over all contacts beats a look-up for each
@@ -145,6 +146,28 @@ def _push(tenant_id: int | None, hashes: Sequence[bytes], campaign_id: int | Non
         )
         cursor.execute(STOP_ENROLMENTS, {"campaign": campaign_id})
     return closed
+
+
+@transaction.atomic
+def lift(row: Suppression, *, actor: Actor, reason: str, approval: int | None = None) -> Suppression:
+    """The entry holds no longer; people whom it stopped stay stopped, and may be enrolled anew.
+
+    The row stays, with the time. Raises NotAllowed; BadInput without a reason; InvalidMove when it is lifted already;
+    NeedsApproval.
+    """
+    actor.require("campaigns.lift", row)
+    if row.tenant_id is None:
+        actor.require("campaigns.suppress_platform")
+    if not reason.strip():
+        raise BadInput("Write why these people may be mailed again; it stands in the audit.", field="reason")
+    row = Suppression.objects.select_for_update(of=("self",), no_key=True).get(pk=row.pk)
+    if row.lifted_at is not None:
+        raise InvalidMove("This entry is lifted already.", source="lifted", target="lifted")
+    used = approvals.require(actor, "suppression.lift", row, approval=approval)
+    row.lifted_at = now()
+    row.save(update_fields=["lifted_at"])
+    audit.record(actor, "suppression.lifted", row, reason=reason, before=row.reason, approval=used and used.pk)
+    return row
 
 
 @repeating.atomic

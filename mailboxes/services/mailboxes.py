@@ -11,7 +11,7 @@ from django.db import transaction
 from mailboxes.models import Mailbox
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove
-from tenants.services import audit
+from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
 RELEASABLE = (Mailbox.State.QUARANTINED, Mailbox.State.PROBING)
@@ -36,8 +36,8 @@ def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
 
 
 @transaction.atomic
-def release(mailbox: Mailbox, *, actor: Actor, reason: str = "") -> Mailbox:
-    """Back to active from quarantine or probing, with no failures counted; a hold stays."""
+def release(mailbox: Mailbox, *, actor: Actor, reason: str = "", approval: int | None = None) -> Mailbox:
+    """Back to active from quarantine or probing, with no failures counted; a hold stays. Raises NeedsApproval."""
     actor.require("mailboxes.release", mailbox)
     mailbox = _locked(mailbox)
     if mailbox.state not in RELEASABLE:
@@ -46,11 +46,14 @@ def release(mailbox: Mailbox, *, actor: Actor, reason: str = "") -> Mailbox:
             source=mailbox.state,
             target="active",
         )
+    used = approvals.require(actor, "mailbox.release", mailbox, approval=approval)
     before = mailbox.state
     mailbox.move_to(Mailbox.State.ACTIVE)
     mailbox.state_reason, mailbox.failures = reason, 0
     mailbox.save(update_fields=["state", "state_reason", "failures"])
-    audit.record(actor, "mailbox.released", mailbox, reason=reason, before=before, after=mailbox.state)
+    audit.record(
+        actor, "mailbox.released", mailbox, reason=reason, before=before, after=mailbox.state, approval=used and used.pk
+    )
     return mailbox
 
 
@@ -96,15 +99,19 @@ def set_hold(mailbox: Mailbox, hold: str, *, actor: Actor, reason: str = "") -> 
 
 
 @repeating.atomic
-def set_cap(mailbox: Mailbox, daily_cap: int, *, actor: Actor) -> Mailbox:
-    """Messages per day from now on, today included. A lower cap takes mail back that no longer fits."""
+def set_cap(mailbox: Mailbox, daily_cap: int, *, actor: Actor, approval: int | None = None) -> Mailbox:
+    """Messages per day from now on, today included. A lower cap takes mail back that no longer fits.
+
+    Raises BadInput, and NeedsApproval for a raise beyond the tenant's line.
+    """
     actor.require("mailboxes.set_cap", mailbox)
     if daily_cap < 0:
         raise BadInput("A cap can't be below 0.", field="daily_cap")
     mailbox = _locked(mailbox)
+    used = approvals.require(actor, "mailbox.raise_cap", mailbox, approval=approval, daily_cap=daily_cap)
     before, mailbox.daily_cap = mailbox.daily_cap, daily_cap
     mailbox.save(update_fields=["daily_cap"])
     if daily_cap < before:
         hooks.call("mailboxes.cap_lowered", mailbox_ids=[mailbox.pk], reason="cap lowered")
-    audit.record(actor, "mailbox.cap_set", mailbox, before=before, after=daily_cap)
+    audit.record(actor, "mailbox.cap_set", mailbox, before=before, after=daily_cap, approval=used and used.pk)
     return mailbox

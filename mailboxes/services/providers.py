@@ -6,7 +6,7 @@ from django.db import transaction
 
 from mailboxes.models import Mailbox, ProviderAccount
 from outreach.common import hooks
-from tenants.services import audit
+from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
 
@@ -37,13 +37,18 @@ def suspend(account: ProviderAccount, *, actor: Actor, reason: str) -> ProviderA
 
 
 @transaction.atomic
-def activate(account: ProviderAccount, *, actor: Actor, reason: str = "") -> ProviderAccount:
-    """Its mailboxes are planned again from the next run on; a block by time is lifted too."""
+def activate(
+    account: ProviderAccount, *, actor: Actor, reason: str = "", approval: int | None = None
+) -> ProviderAccount:
+    """Its mailboxes are planned again from the next run on; a block by time is lifted too. Raises NeedsApproval."""
     actor.require("mailboxes.set_account_state", account)
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
     before = account.state
     account.move_to(ProviderAccount.State.ACTIVE)
+    used = approvals.require(actor, "account.reopen", account, approval=approval)
     account.state_reason, account.blocked_until = reason, None
     account.save(update_fields=["state", "state_reason", "blocked_until"])
-    audit.record(actor, "account.active", account, reason=reason, before=before, after=account.state)
+    audit.record(
+        actor, "account.active", account, reason=reason, before=before, after=account.state, approval=used and used.pk
+    )
     return account

@@ -57,6 +57,12 @@ class NotReady(OutreachError):
         self.missing = missing
 
 
+class NeedsApproval(OutreachError):
+    """A second person has to agree first; `act`, `subject_id` and `terms` say to what."""
+
+    code, http_status = "approval_needed", 409
+
+
 class Unavailable(OutreachError):
     """A host or service we depend on can't be reached or may not be used now."""
 

@@ -30,7 +30,15 @@ SENTENCES = {
     404: "There is nothing here that you may know of.",
     500: "Something went wrong on our side. It is on record; the same request may work later.",
 }
-PASSED_ON = ("missing", "source", "target", "permission")  # details of ours that machines may want
+PASSED_ON = (
+    "missing",
+    "source",
+    "target",
+    "permission",
+    "act",
+    "subject_id",
+    "terms",
+)  # details of ours that machines may want
 WRONG_FIELDS = "Some of what was sent can't be used; each field says why."
 
 

@@ -64,7 +64,7 @@ def record(
         "before": plain(before),
         "after": plain(after),
         "reason": plain(reason, LONGEST_REASON),
-        "facts": plain(facts),
+        "facts": plain({name: value for name, value in facts.items() if value is not None}),
         **_circumstances(),
     }
     _append(entry)

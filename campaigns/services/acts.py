@@ -1,0 +1,47 @@
+"""What of campaigns and people may need a second person: a large launch, a lifted suppression, a large export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.models import Campaign, ListEntry, Suppression
+from tenants.acts import Act, Terms, register, up_to
+from tenants.models import ApprovalPolicy, Tenant
+
+WORDING = ("position", "delay_hours", "subject", "text_body", "html_body")
+
+
+def launched(policy: ApprovalPolicy, campaign: Campaign) -> Terms | None:
+    """The list's size, with what would be sent to whom from where: agreed on is this wording, not the next one."""
+    contacts = ListEntry.objects.filter(contact_list=campaign.contact_list_id).count()
+    if policy.launch_above is None or contacts <= policy.launch_above:
+        return None
+    steps = campaign.steps.order_by("position", "pk").values_list(*WORDING)
+    wording = hashlib.sha256(json.dumps(list(steps)).encode()).hexdigest()[:16]
+    return {
+        "contacts": contacts, "contact_list": campaign.contact_list_id, "pool": campaign.pool_id, "wording": wording,
+    }  # fmt: skip
+
+
+def lifted(policy: ApprovalPolicy, entry: Suppression) -> Terms | None:
+    """An entry of the platform holds everywhere, so two people always lift it."""
+    return {"entry_reason": entry.reason} if policy.lift or entry.tenant_id is None else None
+
+
+def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | None:
+    return None if policy.export_above is None or rows <= policy.export_above else {"rows": rows}
+
+
+LAUNCH = Act("campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched, up_to("contacts"))
+LIFT = Act("suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted)
+EXPORT = Act(
+    "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",)
+)
+
+
+def register_all() -> None:
+    for act in (LAUNCH, LIFT, EXPORT):
+        register(act)

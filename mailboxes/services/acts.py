@@ -1,0 +1,40 @@
+"""What of the fleet may need a second person: more mail from a mailbox, and opening what was closed."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from mailboxes.models import Mailbox, ProviderAccount
+from tenants.acts import Act, Terms, register, up_to
+from tenants.models import ApprovalPolicy
+
+
+def raised_cap(policy: ApprovalPolicy, mailbox: Mailbox, *, daily_cap: int) -> Terms | None:
+    """A cap above the line that is higher than the one of now; lowering one is free."""
+    if policy.cap_above is None or daily_cap <= max(policy.cap_above, mailbox.daily_cap):
+        return None
+    return {"daily_cap": daily_cap}
+
+
+def released(policy: ApprovalPolicy, mailbox: Mailbox) -> Terms | None:
+    return {} if policy.release else None
+
+
+def reopened(policy: ApprovalPolicy, account: ProviderAccount) -> Terms | None:
+    return {} if policy.account else None
+
+
+RAISE_CAP = Act(
+    "mailbox.raise_cap", _("Raising a cap"), "mailboxes.Mailbox", "mailboxes.set_cap", raised_cap,
+    up_to("daily_cap"), ("daily_cap",),
+)  # fmt: skip
+RELEASE = Act("mailbox.release", _("Releasing from quarantine"), "mailboxes.Mailbox", "mailboxes.release", released)
+REOPEN = Act(
+    "account.reopen", _("Reopening a provider account"), "mailboxes.ProviderAccount", "mailboxes.set_account_state",
+    reopened,
+)  # fmt: skip
+
+
+def register_all() -> None:
+    for act in (RAISE_CAP, RELEASE, REOPEN):
+        register(act)
