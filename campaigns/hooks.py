@@ -21,6 +21,13 @@ def withdrawn(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
     campaigns.want_plan(tenant_id)
 
 
+def mailbox_cap_lowered(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
+    """As `withdrawn`, a plan that is being made under the old cap included."""
+    for tenant_id in Mailbox.objects.filter(pk__in=mailbox_ids).values_list("tenant_id", flat=True).distinct():
+        planner.wait(tenant_id)
+    withdrawn(mailbox_ids=mailbox_ids, reason=reason)
+
+
 def suspended(*, tenant: Any, **_: Any) -> None:
     """Take back everything the tenant was to send."""
     moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
@@ -34,6 +41,6 @@ def tenant_cap_lowered(*, tenant: Any, **_: Any) -> None:
 
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
-    hooks.register("mailboxes.cap_lowered", withdrawn)
+    hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)

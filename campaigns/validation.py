@@ -26,6 +26,7 @@ from liquid.expression import Expression
 
 from campaigns import sandbox
 from campaigns.sandbox import FILTERS, MAX_DEPTH, TAGS
+from outreach.common import addresses
 from outreach.common.errors import BadInput, OutreachError
 
 Part = Literal["subject", "text", "html"]
@@ -123,6 +124,10 @@ def compile_step(
         raise BadInput(f"{step} has no subject. Write one.", part="subject")
     if re.search(r"[\r\n\x0b\x0c\x85\u2028\u2029]", subject.strip("\r\n")):
         raise BadInput(f"{step}, subject: it has a line break in it. Write it on one line.", part="subject", line=2)
+    try:
+        addresses.header_text(subject.strip("\r\n").replace("\t", " "), f"{step}, subject")
+    except addresses.HeaderInjection as error:
+        raise BadInput(str(error), part="subject", line=1) from error
     if is_first and re.match(r"\s*(?:re|fwd?|aw|wg|sv|tr)\s*(?:\[\d+\])?:", subject, re.IGNORECASE):
         raise BadInput(
             f"{step}, subject: it begins like an answer to a mail that was never sent. "

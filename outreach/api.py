@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import SimpleRouter
 
 from campaigns.api import campaigns, mail, people
@@ -14,6 +15,7 @@ from mailboxes.api import fleet
 from outreach.common import problems
 from outreach.headers import EVERYWHERE
 from tenants.api import tenants
+from tenants.api.limits import ByAddress
 
 app_name = "api"
 
@@ -39,6 +41,18 @@ router.register("tenants", tenants.OwnTenantViewSet)
 SWAGGER = "script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
+class Schema(SpectacularAPIView):
+    """The description, made anew for each request; whoever asks often waits."""
+
+    throttle_classes = (ByAddress,)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.exception:
+            response.accepted_renderer = JSONRenderer()  # a problem is JSON, also for who wants the description as YAML
+        return response
+
+
 class Docs(SpectacularSwaggerSplitView):
     """The Swagger page: HTML without inline script, which the browser's policy would refuse."""
 
@@ -54,7 +68,7 @@ def nowhere(request: Any, rest: str) -> HttpResponse:
 
 
 urlpatterns = [
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", Schema.as_view(), name="schema"),
     path("docs/", Docs.as_view(url_name="api:schema", title="Outreach console: API"), name="docs"),
     *router.urls,
     re_path(r"^(?P<rest>(?s:.*))\Z", nowhere, name="nowhere"),

@@ -60,7 +60,7 @@ TOKEN_KEYS = required("TOKEN_KEYS", KEY_REMEDY, "dev:" + development_key("tokens
 AUDIT_KEY = required("AUDIT_KEY", "Make one with: head -c 32 /dev/urandom | base64", development_key("audit"))
 HASH_KEY = required("HASH_KEY", "Make one with: head -c 32 /dev/urandom | base64", development_key("hashes"))
 
-# --- Database: three roles; a missing one falls back to the web's, and `doctor` says that isolation is weaker
+# --- Database: three roles; a missing one falls back to the web's, and then `doctor` says that no wall stands
 
 EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
 EMBEDDED_VALKEY = not env.str("REDIS_URL", default="")
@@ -101,6 +101,7 @@ RQ_QUEUES = {  # time limits in seconds, as a last resort; json, so no pickles i
 
 API_KEY_PER_MINUTE = env.int("API_KEY_PER_MINUTE", default=600)  # requests of one key
 API_TENANT_PER_MINUTE = env.int("API_TENANT_PER_MINUTE", default=3000)  # requests of all keys of one tenant
+API_ADDRESS_PER_MINUTE = env.int("API_ADDRESS_PER_MINUTE", default=60)  # requests of one address without a valid key
 CACHES = {
     # Unfold would keep what a search found, beyond the end of a membership; only counters are kept, for all processes.
     "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},

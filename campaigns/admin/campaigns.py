@@ -156,7 +156,7 @@ class CampaignAdmin(Exports, TenantAdmin):
     def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
         fits = {
             "start": row.status in (Campaign.Status.DRAFT, Campaign.Status.REVIEW, Campaign.Status.SCHEDULED),
-            "resume": row.status in (Campaign.Status.PAUSED, Campaign.Status.HALTED),
+            "resume": row.status in Campaign.STOPPED,
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
 

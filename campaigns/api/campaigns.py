@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -25,6 +25,21 @@ class CampaignOutput(Output):
             *("window_from", "window_until", "window_days", "window_zone", "pace", "batch_size", "daily_cap"),
             *("started_at", "completed_at", "created_at"),
         )
+
+
+class CampaignState(Output):
+    """What an act answers to a key that may not look at campaigns."""
+
+    class Meta:
+        model = Campaign
+        fields = ("id", "status")
+
+
+AFTER_ACT = PolymorphicProxySerializer(
+    "CampaignAfterAct",
+    [CampaignOutput, CampaignState],
+    resource_type_field_name=None,
+)
 
 
 class StepOutput(Output):
@@ -62,29 +77,32 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
     filterset_class = CampaignFilters
 
     def act(self, service: Callable[..., Campaign], shape: type[Input]) -> Response:
+        """Do it; answer with the campaign, or with its id and status alone where the key may only act."""
         values = self.given(shape)
         campaign = service(self.get_object(), actor=self.request.actor, **values)
-        return Response(self.get_serializer(campaign).data)
+        may_look = self.request.actor.can(self.view_permission, campaign.tenant_id)
+        shown = CampaignOutput if may_look else CampaignState
+        return Response(shown(campaign, context=self.get_serializer_context()).data)
 
-    @extend_schema(request=NoInput, responses=CampaignOutput)
+    @extend_schema(request=NoInput, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])
     def start(self, request: Any, pk: str) -> Response:
         """Launch a draft: freeze its steps, enrol its list. 409 with everything that is missing."""
         return self.act(campaigns.start, NoInput)
 
-    @extend_schema(request=Reason, responses=CampaignOutput)
+    @extend_schema(request=Reason, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])
     def pause(self, request: Any, pk: str) -> Response:
         """Stop handing out this campaign's mail."""
         return self.act(campaigns.pause, Reason)
 
-    @extend_schema(request=Reason, responses=CampaignOutput)
+    @extend_schema(request=Reason, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])
     def resume(self, request: Any, pk: str) -> Response:
         """Let a paused or halted campaign go on."""
         return self.act(campaigns.resume, Reason)
 
-    @extend_schema(request=Reason, responses=CampaignOutput)
+    @extend_schema(request=Reason, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Any, pk: str) -> Response:
         """End the campaign for good."""

@@ -54,6 +54,7 @@ class Campaign(Moves, TenantOwned):
         "completed": frozenset(),
         "cancelled": frozenset(),
     }
+    STOPPED = (Status.PAUSED, Status.HALTED)  # what resume takes up again
 
     name = models.CharField(max_length=200)
     pool = TenantForeignKey("mailboxes.Pool", null=True, blank=True, related_name="campaigns")

@@ -140,6 +140,7 @@ class Message(TenantImplied):
             models.Index(fields=["contact"], name="message_contact"),
             models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="message_sent_at"),
             models.Index(fields=["campaign", "status"], name="message_campaign_status"),
+            models.Index(fields=["tenant", "id"], name="message_tenant_page"),
         ]
 
     def __str__(self) -> str:
@@ -163,7 +164,10 @@ class Attempt(TenantOwned):
         ordering = ("-at", "-pk")
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
-        indexes = [models.Index(fields=["message_ref"], name="attempt_message")]
+        indexes = [
+            models.Index(fields=["message_ref"], name="attempt_message"),
+            models.Index(fields=["tenant", "id"], name="attempt_tenant_page"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.phase} {self.code or ''} {self.enhanced}".strip()

@@ -47,7 +47,10 @@ class DirectPart:
         for place, name, default in self._slots:
             value = values.get(name)
             pieces[place] = checked(value, name) if value else default
-        return one_line("".join(pieces))
+        subject = "".join(pieces)
+        if "=?" in subject:  # which two values may give together
+            addresses.header_text(subject, "The subject")
+        return one_line(subject)
 
     def body(self, values: Mapping[str, str]) -> mime.Body:
         """Return the encoded part; text that never changes was encoded before, unless base64 joins it all."""

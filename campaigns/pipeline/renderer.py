@@ -208,7 +208,7 @@ def fixed_headers(campaign: CampaignContent) -> str:
 
 def recipient_header(email: str) -> str:
     """Return the address for To. Raises BadInput when it can't stand there."""
-    if addresses.USUAL.match(email):
+    if addresses.USUAL.match(email) and "=?" not in email:
         return email
     address = addresses.parse(email)
     if address.needs_smtputf8:

@@ -15,7 +15,7 @@ from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message,
 from campaigns.services import specs
 from mailboxes.models import Mailbox, Pool
 from outreach.common import repeating
-from outreach.common.errors import BadInput, NotReady, OutreachError
+from outreach.common.errors import BadInput, InvalidMove, NotReady, OutreachError
 from tenants.models import Tenant
 from tenants.services import approvals, audit, records
 from tenants.services.actors import Actor
@@ -138,12 +138,16 @@ def start(campaign: Campaign, *, actor: Actor, approval: int | None = None) -> C
     """Launch: freeze the steps, enrol the first 50,000 contacts of the list, ask for a plan at once.
 
     The rest of the list is enrolled by `enrol_more`, which the cron process calls. Raises
-    NotReady with everything that is missing, InvalidMove when it is not a draft, NeedsApproval for a list
-    beyond the tenant's line.
+    NotReady with everything that is missing, InvalidMove when it was started before, also when it is paused,
+    NeedsApproval for a list beyond the tenant's line.
     """
     actor.require("campaigns.start", campaign)
     campaign = _locked(campaign)
     before = campaign.status
+    if campaign.status in Campaign.STOPPED:  # somebody stopped it since the page with the button was drawn
+        raise InvalidMove(
+            f"{campaign} is {campaign.status}; resume it.", source=campaign.status, target=Campaign.Status.RUNNING
+        )
     campaign.move_to(Campaign.Status.RUNNING)
     missing = preflight(campaign)
     if missing:
@@ -217,7 +221,7 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Let a paused or halted campaign go on. What was planned before is taken back first, so nothing bursts."""
     actor.require("campaigns.resume", campaign)
     campaign = _locked(campaign)
-    if campaign.status not in (Campaign.Status.PAUSED, Campaign.Status.HALTED):
+    if campaign.status not in Campaign.STOPPED:
         campaign.move_to("resumed")  # no state has this move: raises with the state in its sentence
     missing = preflight(campaign)
     if missing:

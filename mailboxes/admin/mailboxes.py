@@ -157,7 +157,7 @@ class MailboxAdmin(TenantAdmin):
     @admin.action(description=_("Change the daily cap"), permissions=["set_cap"])
     def set_cap(self, request, queryset):
         question = _("The cap holds from now on, today included; a lower one takes waiting mail back.")
-        return self.ask(request, queryset, mailboxes.set_cap, question=question, form_class=CapForm)
+        return self.ask(request, queryset, mailboxes.set_cap, question=question, form_class=CapForm, now="daily_cap")
 
     @admin.action(description=_("Retire for good"), permissions=["release"])
     def retire(self, request, queryset):

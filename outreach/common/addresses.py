@@ -68,7 +68,7 @@ def parse(text: str) -> Address:
     """Return the address in `text`, a bare addr-spec. Raises BadInput with what is wrong with it."""
     email = text.strip(" \t")
     usual = USUAL.match(email)
-    if usual:
+    if usual and "=?" not in email:
         local, domain = usual.groups()
         domain = domain.lower()
         if not domain.endswith(UNROUTABLE):
@@ -77,6 +77,8 @@ def parse(text: str) -> Address:
         raise BadInput(f"The address has {len(email)} characters; at most 254 are possible.")
     if UNSAFE.search(email):
         raise BadInput("The address has a line break or an invisible control character in it. Remove it.")
+    if ENCODED_WORD.search(email):  # allowed by RFC 5321, and decoded by receivers that RFC 2047, 5 forbids to
+        raise BadInput("The address has an encoded word in it (=?...?=). Write the address itself.")
     # the library knows no way to allow these names, so it looks at a stand-in
     special = SPECIAL_USE.match(email)
     try:

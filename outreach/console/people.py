@@ -24,7 +24,9 @@ from tenants.admin.users import qr_code
 from tenants.services import invitations, members
 
 WRONG_LINKS_PER_MINUTE = 30  # from one address; right ones are never held up
-HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+# The link stays secret: no page learns its path. Not no-referrer, by which browsers post the form with
+# `Origin: null`, and the CSRF check refuses that.
+HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "strict-origin", "X-Robots-Tag": "noindex, nofollow"}
 
 
 class PasswordForm(forms.Form):

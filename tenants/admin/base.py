@@ -229,10 +229,17 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         *,
         question: str,
         form_class: type[forms.Form] = ReasonForm,
+        now: str = "",
         **kwargs: Any,
     ) -> HttpResponse | None:
-        """Show what will happen, take the form's values, and only then do it to each row."""
-        form = form_class(request.POST if request.POST.get("confirmed") else None)
+        """Show what will happen, take the form's values, and only then do it to each row.
+
+        `now` names the column that the act sets: each row is shown with its value, and the form begins with the
+        value of a single row.
+        """
+        rows, count = list(queryset[:SHOWN_REFUSALS]), queryset.count()
+        initial = {now: getattr(rows[0], now)} if now and count == 1 else {}
+        form = form_class(request.POST if request.POST.get("confirmed") else None, initial=initial)
         if form.is_valid():
             return self.each(request, queryset, service, **form.cleaned_data, **kwargs)
         action = request.POST["action"]
@@ -242,15 +249,24 @@ class TenantAdmin(ReadOnly, ModelAdmin):
             "question": question,
             "form": form,
             "opts": self.model._meta,
-            "rows": queryset[:SHOWN_REFUSALS],
-            "count": queryset.count(),
+            "rows": [(row, self.now_of(row, now)) for row in rows],
+            "count": count,
             "ids": request.POST.getlist("_selected_action"),
             "action": action,
             "select_across": request.POST.get("select_across", ""),
             "from_detail": request.POST.get("from_detail", ""),
             "back": reverse(self._named("changelist")),
         }
+        if request.POST.get("from_detail") and count == 1:
+            context["back"] = self.url_of(rows[0])
         return TemplateResponse(request, "console/confirm.html", context)
+
+    def now_of(self, row: Model, name: str) -> str:
+        """What the column says of the row before the act, as in `daily cap: 40`."""
+        if not name:
+            return ""
+        value = getattr(row, name)
+        return f"{row._meta.get_field(name).verbose_name}: {_('none') if value is None else f'{value:,}'}"
 
     def url_of(self, row: Model) -> str:
         return reverse(self._named("change"), args=[quote(row.pk)])

@@ -20,7 +20,9 @@ from tenants.services import actors, members, users
 class PlaceForm(forms.Form):
     """Which role, where, until when."""
 
-    role = forms.ChoiceField(choices=ROLE_CHOICES, widget=UnfoldAdminSelectWidget, label=_("Role"))
+    role = forms.ChoiceField(
+        choices=[("", "---------"), *ROLE_CHOICES], widget=UnfoldAdminSelectWidget, label=_("Role")
+    )
     tenant = forms.CharField(
         max_length=40,
         required=False,

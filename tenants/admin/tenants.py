@@ -90,7 +90,9 @@ class TenantsAdmin(RecordPages):
     @admin.action(description=_("Change the daily cap"), permissions=["set_record"])
     def set_cap(self, request, queryset):
         question = _("The cap holds from now on, today included; a lower one takes waiting mail back. Empty: no cap.")
-        return self.ask(request, queryset, tenants.set_daily_cap, question=question, form_class=CapForm)
+        return self.ask(
+            request, queryset, tenants.set_daily_cap, question=question, form_class=CapForm, now="daily_cap"
+        )
 
     def has_set_record_permission(self, request):
         return request.actor.can("tenants.set_record")

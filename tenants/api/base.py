@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from outreach.common import circumstances
-from outreach.common.errors import NotAllowed
+from outreach.common.errors import NotAllowed, Unknown
 from outreach.common.problems import FieldErrors
 from tenants.api.keys import KeyAuthentication
-from tenants.api.limits import KeyAndTenant
+from tenants.api.limits import ByAddress, KeyAndTenant
 from tenants.api.paging import CursorPages
 from tenants.api.shapes import Input
 from tenants.services import actors
@@ -58,7 +58,13 @@ class TenantViewSet(GenericViewSet):
 
     def perform_authentication(self, request: Any) -> None:
         """The first step of `initial` that may fail for want of a key; nothing is looked at before it."""
-        super().perform_authentication(request)
+        try:
+            super().perform_authentication(request)
+        except Unknown:
+            stranger = ByAddress()
+            if not stranger.allow_request(request, self):
+                self.throttled(request, stranger.wait())
+            raise
         request.actor = request._request.actor = request.auth
         self.until_rendered.enter_context(circumstances.amended(via="api", **request.actor.ids()))
         self.until_rendered.enter_context(request.actor.scope())
@@ -67,8 +73,13 @@ class TenantViewSet(GenericViewSet):
             self.in_transaction = True
 
     def check_permissions(self, request: Any) -> None:
+        """The limits come first, so that what a key may not do counts as well."""
+        super().check_throttles(request)
         if self.action is not None and not request.actor.can(self.permission()):
             raise NotAllowed(f"This key may not do {self.permission()}.", permission=self.permission())
+
+    def check_throttles(self, request: Any) -> None:
+        """Nothing more: check_permissions has asked."""
 
     def check_parameters(self, request: Any) -> None:
         """Refuse parameters that nobody would read: one that is ignored looks like one that found nothing."""

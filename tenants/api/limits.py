@@ -1,13 +1,14 @@
-"""How many requests a key and a tenant may make in a minute."""
+"""How many requests a key, a tenant, and an address without a key may make in a minute."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from django.conf import settings
 from rest_framework.throttling import BaseThrottle
 
-from outreach.common import counting
+from outreach.common import counting, origins
 
 
 class KeyAndTenant(BaseThrottle):
@@ -31,3 +32,32 @@ class KeyAndTenant(BaseThrottle):
 
     def wait(self) -> float:
         return self.seconds_left
+
+
+class ByAddress(BaseThrottle):
+    """One window a minute for all requests of an address that bring no valid key.
+
+    Requests with a valid one neither count here nor feel it: behind one address stand many systems.
+    """
+
+    def __init__(self) -> None:
+        self.seconds_left = 0.0
+
+    def allow_request(self, request: Any, view: Any) -> bool:
+        self.seconds_left = counting.seconds_left()
+        name = f"api:address:{neighbourhood(origins.address_of(request.META))}"
+        return counting.count(name) <= settings.API_ADDRESS_PER_MINUTE
+
+    def wait(self) -> float:
+        return self.seconds_left
+
+
+def neighbourhood(address: str) -> str:
+    """What one caller can have: an IPv4 address, or a whole /64 of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "nowhere"
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 
 from outreach.common import counting
@@ -20,6 +21,7 @@ EVERY_SCOPE = sorted(permissions.ROLES["client_key"])
 @pytest.fixture(autouse=True)
 def _counters_are_asked(running_servers):
     counting.forget()
+    caches["counters"].clear()
     yield
     counting.forget()
 

@@ -26,6 +26,17 @@ def test_a_campaign_is_started_paused_resumed_and_cancelled(ours, api):
     is_problem(api.post(place + "cancel/"), 409, "invalid_move")
 
 
+def test_a_key_that_may_only_act_learns_the_state_and_nothing_else(ours):
+    acting = Api(key_of(ours.tenant, "campaigns.pause", "campaigns.resume"))
+    place = f"campaigns/{ours.campaign.pk}/"
+
+    answer = acting.post(place + "pause/", {"reason": "late list"})
+
+    assert (answer.status_code, answer.json()) == (200, {"id": ours.campaign.pk, "status": "paused"})
+    is_problem(acting.get(place), 403, "not_allowed")
+    is_problem(acting.get("campaigns/"), 403, "not_allowed")
+
+
 def test_suppressions_stop_what_waits(ours, api):
     person = next(row for row in ours.messages if row.status == "planned").contact
     body = {"entries": [person.email, "*.nowhere.example", "gone@example.net"], "reason": "opt_out"}

@@ -35,6 +35,14 @@ def test_every_operation_takes_a_key_and_may_answer_with_a_problem(schema):
             assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"]
 
 
+def test_an_act_answers_with_the_campaign_or_with_its_state_alone(schema):
+    answer = schema["paths"]["/api/v1/campaigns/{id}/pause/"]["post"]["responses"]["200"]["content"]
+    shape = schema["components"]["schemas"][answer["application/json"]["schema"]["$ref"].rpartition("/")[2]]
+
+    assert [each["$ref"].rpartition("/")[2] for each in shape["oneOf"]] == ["CampaignOutput", "CampaignState"]
+    assert set(schema["components"]["schemas"]["CampaignState"]["properties"]) == {"id", "status"}
+
+
 def test_parameters_of_lists_are_described(schema):
     names = {parameter["name"] for parameter in schema["paths"]["/api/v1/messages/"]["get"]["parameters"]}
     assert names == {

@@ -9,6 +9,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from mailboxes.models import Mailbox
 from outreach.common import freshness
+from tenants.models import User
+from tenants.services import invitations
+from tenants.services.actors import SYSTEM
+from tests import factories
 from tests.console.conftest import PASSWORD, World, person
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -119,4 +123,29 @@ def test_the_sign_in_page_is_styled_and_asks_for_all_three(page):
     page.goto("/console/login/")
 
     assert page.locator("form input:visible").count() == 3
+    assert page.troubles == []
+
+
+def test_an_invited_person_joins_and_signs_in(page, running_servers):
+    """In a browser, since only that sends the headers by which a form may be refused."""
+    tenant = factories.tenant()
+    _invited, token = invitations.invite("new@example.com", "client_viewer", tenant.pk, actor=SYSTEM)
+    page.goto(f"/console/invitation/{token}/")
+    assert "new@example.com is invited to" in page.inner_text("body")
+
+    for chosen in ("short", "correct horse battery staple"):
+        page.fill("[name=password]", chosen)
+        page.fill("[name=again]", chosen)
+        page.click("button[type=submit]")
+        page.wait_for_load_state()
+        if chosen == "short":
+            assert "too short" in page.inner_text(".error")
+    assert "Your second factor" in page.inner_text("body")
+    made = User.objects.get(email="new@example.com")
+    page.goto("/console/login/")
+    page.fill("[name=username]", made.email)
+    page.fill("[name=password]", chosen)
+    page.fill("[name=otp_token]", f"{totp(TOTPDevice.objects.get(user=made).bin_key):06d}")
+    page.click("button[type=submit]")
+    page.wait_for_url("**/console/")
     assert page.troubles == []

@@ -120,3 +120,15 @@ def test_a_start_against_a_cancel_sends_nothing(draft, sink):
     planner.run(draft.tenant, cron.now())
     assert not draft.messages.exclude(status="cancelled").exists()
     assert copies(sink) == {}
+
+
+@pytest.mark.parametrize("stopped", ["paused", "halted"])
+def test_a_late_start_does_not_resume_what_somebody_stopped(draft, stopped):
+    campaigns.start(draft, actor=SYSTEM)
+    Campaign.objects.filter(pk=draft.pk).update(status=stopped)
+    before = Campaign.objects.filter(pk=draft.pk).values().get()
+
+    with pytest.raises(InvalidMove, match=f"{draft.name} is {stopped}; resume it"):
+        campaigns.start(copy_of(draft), actor=SYSTEM)
+
+    assert Campaign.objects.filter(pk=draft.pk).values().get() == before

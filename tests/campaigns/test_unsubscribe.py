@@ -16,6 +16,7 @@ from campaigns.services import suppression
 from outreach.common import tokens
 from outreach.common.sealing import Keyring
 from tests import factories
+from tests.console.conftest import client_of, person
 
 pytestmark = pytest.mark.django_db
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
@@ -167,6 +168,34 @@ def test_foreign_cookies_make_no_difference(client, world):
 
     assert answer.status_code == 200
     assert Suppression.objects.count() == 1
+
+
+@pytest.mark.attack("A18")
+@pytest.mark.parametrize("of", ["a stranger", "their own"])
+def test_who_is_signed_in_to_the_console_is_a_recipient_like_any_other(client, world, of):
+    """The session neither narrows what the token opens nor is it wanted, renewed or ended."""
+    tenant = world[0] if of == "their own" else factories.tenant()
+    signed_in = client_of(person("staff@example.com", "client_viewer", tenant))
+    client.cookies.load({name: morsel.value for name, morsel in signed_in.cookies.items()})
+    before = state()
+
+    shown = client.get(address(world[2][0][0]))
+    assert (shown.status_code, shown.cookies, state()) == (200, {}, before)
+    answer = client.post(address(world[2][0][0]), ONE_CLICK)
+
+    assert (answer.status_code, answer.cookies) == (200, {})
+    assert Suppression.objects.get().tenant_id == world[0].pk
+    assert client.get("/console/").status_code == 200
+
+
+@pytest.mark.attack("A18")
+def test_one_click_says_so_in_the_body_not_in_the_address(client, world):
+    before = state()
+
+    answer = client.post(f"{address(world[2][0][0])}?List-Unsubscribe=One-Click&confirm=yes")
+
+    assert answer.status_code == 400
+    assert state() == before
 
 
 def test_a_second_time_says_the_same_and_adds_nothing(client, world):

@@ -225,3 +225,35 @@ def test_a_tenants_cap_is_changed_on_its_page_and_taken_away(as_chief, world):
     as_chief.post(url, act | {"daily_cap": ""})
     world.tenant.refresh_from_db()
     assert world.tenant.daily_cap is None
+
+
+def test_a_cap_is_asked_for_beside_the_present_one(as_chief, world):
+    """An empty field means no cap, so a single row's begins with what is there."""
+    Tenant.objects.filter(pk=world.tenant.pk).update(daily_cap=4000)
+    Mailbox.objects.filter(pk=world.mailboxes[0].pk).update(daily_cap=25)
+
+    page = act(as_chief, world.tenant, "set_cap")
+    assert page.context["form"]["daily_cap"].value() == 4000
+    assert "daily cap: 4,000" in page.content.decode()
+    Tenant.objects.filter(pk=world.tenant.pk).update(daily_cap=None)
+    assert "daily cap: none" in act(as_chief, world.tenant, "set_cap").content.decode()
+    chosen = [box.pk for box in world.mailboxes[:2]]
+    page = act(as_chief, world.mailboxes[0], "set_cap", _selected_action=chosen)
+    assert page.context["form"]["daily_cap"].value() is None
+    assert "daily cap: 25" in page.content.decode()
+
+
+@pytest.mark.parametrize("from_detail", ["", "1"])
+def test_going_back_leads_to_where_the_act_was_asked_for(as_chief, world, from_detail):
+    page = act(as_chief, world.mailboxes[0], "quarantine", from_detail=from_detail)
+
+    detail = reverse("admin:mailboxes_mailbox_change", args=[world.mailboxes[0].pk])
+    assert page.context["back"] == (detail if from_detail else reverse("admin:mailboxes_mailbox_changelist"))
+
+
+@pytest.mark.parametrize("page", ["invitation", "membership"])
+def test_no_role_is_chosen_beforehand(as_chief, db, page):
+    form = as_chief.get(reverse(f"admin:tenants_{page}_add")).context["form"]
+
+    assert form["role"].value() is None
+    assert form.fields["role"].choices[0][0] == ""

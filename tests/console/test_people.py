@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from tenants import permissions
 from tenants.models import AuditEntry, BreakGlass, Invitation, Membership, User
-from tenants.services import members
+from tenants.services import invitations, members
 from tenants.services.actors import SYSTEM
 from tests import factories
 from tests.console.conftest import client_of, person
@@ -179,7 +179,7 @@ def test_an_open_session_sees_nothing_from_the_next_request_on(world, how):
     assert client.get(page).status_code == 200
 
     if how == "expiry":
-        Membership.objects.filter(user=user).update(expires_at=now() - timedelta(seconds=1))
+        Membership.objects.filter(user=user).update(expires_at=now() - timedelta(hours=1))
     else:
         members.end(Membership.objects.get(user=user), actor=SYSTEM)
 
@@ -317,3 +317,18 @@ def test_the_page_of_roles_is_the_table_in_code(world):
     assert set(shown) == permissions.ALL
     for column, granted in enumerate(permissions.ROLES.values()):
         assert {name for name, marks in shown.items() if marks[column]} == granted
+
+
+def test_a_form_without_its_token_is_refused_on_a_page_of_ours(db):
+    answer = Client(enforce_csrf_checks=True).post("/console/login/", {"username": "x"})
+
+    assert answer.status_code == 403
+    assert "load the page anew" in answer.content.decode()
+    assert "<style" not in answer.content.decode()
+
+
+def test_the_page_of_an_invitation_lets_browsers_name_where_its_form_comes_from(client, db):
+    """By no-referrer they would post with `Origin: null`, and the form would be refused."""
+    _invited, token = invitations.invite("new@example.com", "client_viewer", factories.tenant().pk, actor=SYSTEM)
+
+    assert client.get(f"/console/invitation/{token}/").headers["Referrer-Policy"] == "strict-origin"

@@ -58,6 +58,28 @@ def test_the_doctor_shows_key_ids_and_never_keys(running_servers):
         assert getattr(settings, name).partition(":")[2] not in out.getvalue()
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("web", "worker", "debug", "state", "words"),
+    [
+        ("one", "one", False, "bad", "web and worker sign in as the owner"),
+        ("one", "one", True, "warning", "web and worker sign in as the owner"),
+        ("two", "one", False, "bad", "worker signs in as the owner"),
+        ("one", "two", False, "bad", "web signs in as the owner"),
+        ("two", "two", False, "warning", "web and worker share a database role"),
+        ("two", "three", False, "good", "web two, worker three, owner one"),
+    ],
+)
+def test_the_doctor_finds_no_wall_where_the_owner_signs_in(settings, web, worker, debug, state, words):
+    settings.DEBUG = debug
+    settings.DATABASE_USERS = {"web": web, "worker": worker, "owner": "one"}
+
+    (found,) = [finding for finding in checkup.database() if finding.name == "roles"]
+
+    assert (found.state, bool(found.remedy)) == (state, state != "good")
+    assert words in found.found
+
+
 def test_the_doctor_says_once_that_the_database_is_away(monkeypatch):
     def away():
         from django.db import OperationalError

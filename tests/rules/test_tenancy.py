@@ -78,7 +78,7 @@ def test_who_listens_to_what():
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
-        "mailboxes.cap_lowered": ["campaigns.hooks.withdrawn"],
+        "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
     }
 
 
