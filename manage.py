@@ -25,9 +25,9 @@ def main(arguments: list[str]) -> None:
     os.environ.setdefault("DATABASE_ROLE", database_role(command))
 
     from django.core.exceptions import ImproperlyConfigured
-    from django.core.management import execute_from_command_line
 
     from outreach import embedded, firststart
+    from outreach.common import circumstances
     from outreach.demo import conditions
 
     if command in {"up", "demo"}:
@@ -35,18 +35,29 @@ def main(arguments: list[str]) -> None:
         firststart.write(embedded.state_dir(), int(port[1]) if port else 8000)
     if command == "demo":
         conditions.apply(arguments)
+    name = "" if command.startswith("-") else command
     try:
-        alone = command in ON_THEIR_OWN and not any(part.startswith("--database") for part in arguments)
-        if command.startswith("-") or alone or "--help" in arguments:
-            execute_from_command_line(arguments)
-            return
-        embedded.ensure()
-        try:
-            execute_from_command_line(arguments)
-        finally:
-            embedded.stop()
+        with circumstances.begun("command", name, actor_kind="system"):
+            run(command, arguments)
     except (ImproperlyConfigured, embedded.EmbeddedError) as error:
         sys.exit(str(error))
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """With the embedded servers round it, for what needs them and does not start them itself."""
+    from django.core.management import execute_from_command_line
+
+    from outreach import embedded
+
+    alone = command in ON_THEIR_OWN and not any(part.startswith("--database") for part in arguments)
+    if command.startswith("-") or alone or "--help" in arguments:
+        execute_from_command_line(arguments)
+        return
+    embedded.ensure()
+    try:
+        execute_from_command_line(arguments)
+    finally:
+        embedded.stop()
 
 
 if __name__ == "__main__":

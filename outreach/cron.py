@@ -21,7 +21,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
-from outreach.common import isolation
+from outreach.common import circumstances, isolation
 from tenants.models import Tenant
 
 log = structlog.get_logger(__name__)
@@ -222,12 +222,17 @@ def run_due(works: list[Work]) -> None:
     for work in works:
         if time.monotonic() < work.due:
             continue
-        try:
-            with isolation.everything():  # to find the work; each piece of it is done in its tenant's scope
-                work.act()
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("cron.database_error", work=work.name, error=str(error).strip()[:300])
-            connection.close()
-        except Exception:  # noqa: BLE001 - one broken kind of work must not stop the others
-            log.exception("cron.failed", work=work.name)
+        with circumstances.begun("cron", work.name, actor_kind="system"):
+            _do(work)
         work.due = time.monotonic() + work.every_seconds
+
+
+def _do(work: Work) -> None:
+    try:
+        with isolation.everything():  # to find the work; each piece of it is done in its tenant's scope
+            work.act()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("cron.database_error", work=work.name, error=str(error).strip()[:300])
+        connection.close()
+    except Exception:  # noqa: BLE001 - one broken kind of work must not stop the others
+        log.exception("cron.failed", work=work.name)

@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+from outreach.common import circumstances
+
 HIDDEN = "[hidden]"
 SECRET_NAME = re.compile(
     r"pass(word|wd|phrase)?|secret|token|credential|authori[sz]ation|cookie|api_?key|_keys?$|otp", re.I
@@ -52,6 +54,7 @@ def configure(options: dict[str, Any]) -> None:
     """Set up structlog and logging alike, as Django does with LOGGING: `level`; `cache` keeps loggers once made."""
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
+        circumstances.in_log,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -208,6 +208,7 @@ INSTALLED_APPS = [
     "deliverability",
 ]
 MIDDLEWARE = [
+    "outreach.common.circumstances.Middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "outreach.headers.ContentSecurityPolicy",

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
+from outreach.common import circumstances
 from tenants.services import actors
 from tenants.services.actors import Actor
 
@@ -30,7 +31,7 @@ class ActorMiddleware:
 
     def __call__(self, request: Any) -> Any:
         request.actor = actor_of(request.user)
-        with request.actor.scope():
+        with circumstances.amended(**request.actor.ids()), request.actor.scope():
             if request.actor.user_id is None or request.method not in ("GET", "HEAD"):
                 return self.get_response(request)
             with transaction.atomic():

@@ -12,6 +12,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from outreach.common import circumstances
 from outreach.common.errors import NotAllowed
 from outreach.common.problems import FieldErrors
 from tenants.api.keys import KeyAuthentication
@@ -59,6 +60,7 @@ class TenantViewSet(GenericViewSet):
         """The first step of `initial` that may fail for want of a key; nothing is looked at before it."""
         super().perform_authentication(request)
         request.actor = request._request.actor = request.auth
+        self.until_rendered.enter_context(circumstances.amended(via="api", **request.actor.ids()))
         self.until_rendered.enter_context(request.actor.scope())
         if request.method in READING:
             self.until_rendered.enter_context(transaction.atomic())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from outreach.common import isolation
+from outreach.common import circumstances, isolation
 from tenants.models import Tenant
 from tenants.services import actors, tenants
 from tenants.services.actors import Actor
@@ -25,5 +25,9 @@ def in_tenant(slug: str, email: str | None) -> Iterator[tuple[Tenant, Actor]]:
 def acting(email: str | None) -> Iterator[Actor]:
     """Act as that person, else as SYSTEM, in the tenants that this opens."""
     actor = actors.of_command(email)
-    with actor.scope():
+    with ExitStack() as stack:
+        if not circumstances.current().via:  # called from code, not by manage.py
+            stack.enter_context(circumstances.begun("command"))
+        stack.enter_context(circumstances.amended(**actor.ids()))
+        stack.enter_context(actor.scope())
         yield actor

@@ -64,6 +64,12 @@ class Actor:
         """The tenants that this actor has to do with at all; None: all."""
         return None if self.everywhere - permissions.PLATFORM else frozenset(self.within)
 
+    def ids(self) -> dict[str, Any]:
+        """Who this is to outreach.common.circumstances; nobody, as long as nobody has signed in."""
+        if self.kind in ("user", "key") and self.user_id is None and self.key_id is None:
+            return {}
+        return {"actor_kind": self.kind, "user_id": self.user_id, "key_id": self.key_id}
+
     def scope(self) -> AbstractContextManager[None]:
         """The rows that the database shows while this actor acts."""
         ids = self.tenant_ids

@@ -19,7 +19,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
-from outreach.common import cpus, draining
+from outreach.common import circumstances, cpus, draining
 
 log = structlog.get_logger(__name__)
 TASK = re.compile(r"(tenants|mailboxes|campaigns|deliverability)\.tasks\.[a-z][a-z0-9_]*")
@@ -68,6 +68,10 @@ class Worker(SimpleWorker):
             log.error("job.refused", job=job.id, reason=fault)
             job.delete()
             return
+        with circumstances.begun("job", job.func_name, request_id=job.id, actor_kind="system"):
+            self._execute(job, queue)
+
+    def _execute(self, job: Job, queue: Queue) -> None:
         close_old_connections()
         started = time.monotonic()
         try:
