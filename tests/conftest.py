@@ -86,6 +86,8 @@ def _flush_as_owner() -> Iterator[None]:
 
     def as_owner(test: TransactionTestCase) -> None:
         with signed_in("owner"):
+            with connection.cursor() as cursor:
+                cursor.execute("SET app.append_only = 'off'")  # this connection ends with the block
             tear_down(test)
 
     TransactionTestCase._fixture_teardown = as_owner

@@ -9,6 +9,28 @@ from __future__ import annotations
 
 from typing import Any
 
+# Web and worker read these and write none of them; their rows come from functions with the owner's rights.
+# Each has the operation AppendOnly (tenants.models.append_only) in its migration.
+APPEND_ONLY = (
+    "pghistory_context",  # comes with pghistory; we keep the context in the events themselves
+    "tenants_auditentry",
+    "tenants_apikeyevent",
+    "tenants_breakglassevent",
+    "tenants_checklistentryevent",
+    "tenants_invitationevent",
+    "tenants_membershipevent",
+    "tenants_tenantevent",
+    "tenants_tenantrecordevent",
+    "tenants_userevent",
+    "mailboxes_mailboxevent",
+    "mailboxes_poolevent",
+    "mailboxes_provideraccountevent",
+    "mailboxes_sendingdomainevent",
+    "campaigns_campaignevent",
+    "campaigns_contactlistevent",
+    "campaigns_stepevent",
+)
+
 
 def identifier(name: str) -> str:
     """Return a name quoted for SQL (PostgreSQL 4.1.1: a doubled quote stands for itself)."""
@@ -44,8 +66,7 @@ def create_roles_sql(owner: str, web: str, worker: str) -> str:
 def grants_sql(web: str, worker: str) -> str:
     """Return statements that let web and worker read and write all tables, those of later migrations too.
 
-    Run by the owner inside its database. What they may not do with single tables (audit, rows of other
-    tenants) is taken away by the migrations of those tables.
+    Run by the owner inside its database. What it opens of the tables that take new rows only is closed again.
     """
     names = ", ".join(identifier(name) for name in dict.fromkeys((web, worker)))
     rows, numbers = "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT"
@@ -56,7 +77,28 @@ def grants_sql(web: str, worker: str) -> str:
             f"GRANT {numbers} ON ALL SEQUENCES IN SCHEMA public TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rows} ON TABLES TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {numbers} ON SEQUENCES TO {names};",
+            append_only_sql(web, worker),
         ]
+    )
+
+
+def append_only_sql(web: str, worker: str) -> str:
+    """Return a statement that leaves web and worker nothing but SELECT on those of APPEND_ONLY that are there.
+
+    Run by the owner, whose own rights stay where it is the same role.
+    """
+    tables, names = (", ".join(map(literal, each)) for each in (APPEND_ONLY, dict.fromkeys((web, worker))))
+    return (
+        "DO $closed$ DECLARE kept text; closed text; BEGIN\n"
+        f"  FOREACH kept IN ARRAY ARRAY[{tables}] LOOP\n"
+        f"    FOREACH closed IN ARRAY ARRAY[{names}] LOOP\n"
+        "      IF to_regclass(kept) IS NOT NULL AND closed <> current_user THEN\n"
+        "        EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ' || quote_ident(kept)\n"
+        "          || ' FROM ' || quote_ident(closed);\n"
+        "      END IF;\n"
+        "    END LOOP;\n"
+        "  END LOOP;\n"
+        "END $closed$;"
     )
 
 

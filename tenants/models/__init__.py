@@ -1,6 +1,7 @@
 """Who may: tenants, people, their roles, leases of single-leader processes."""
 
 from tenants.models.api_keys import ApiKey
+from tenants.models.append_only import AppendOnly
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
 from tenants.models.invitations import Invitation
 from tenants.models.leases import Lease
@@ -13,6 +14,7 @@ from tenants.models.users import User
 __all__ = [
     "AddTenantKeys",
     "ApiKey",
+    "AppendOnly",
     "BreakGlass",
     "ChecklistEntry",
     "Invitation",
