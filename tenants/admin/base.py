@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
-from django.contrib.admin.utils import quote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -21,6 +21,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from outreach.common.errors import OutreachError
+from tenants.admin import history
 from tenants.admin.paginator import EstimatedPaginator
 from tenants.services import actors
 
@@ -155,7 +156,7 @@ class TenantAdmin(ReadOnly, ModelAdmin):
     def change_view(
         self, request: Any, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        extra = {"show_history": False, **(extra_context or {})}
+        extra = {"show_history": history.event_model(self.model) is not None, **(extra_context or {})}
         if request.method == "GET":
             row = self.get_object(request, object_id)
             if row is None:
@@ -174,7 +175,13 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         return offered
 
     def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> HttpResponse:
-        raise Http404  # the audit is the history
+        """What the triggers of the history noted of this row, for who may see the row."""
+        row = self.get_object(request, unquote(object_id)) if history.event_model(self.model) else None
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return history.page(self, request, row)
 
     def log_addition(self, request: Any, obj: Any, message: Any) -> None:
         """Nothing: the services record named actions."""
