@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -23,7 +24,7 @@ from tenants.models import User
 from tenants.services import actors
 
 PER_PAGE = 50
-SHOWN_CHARACTERS = 300
+SHOWN_CHARACTERS, SHOWN_BEFORE = 300, 40  # of a long text, and of that what stands before the first difference
 SEEN_BY = "tenants.administer"  # who may look at people may know from where they came
 KINDS = {"insert": gettext_lazy("made"), "update": gettext_lazy("changed"), "delete": gettext_lazy("deleted")}
 VIAS = {
@@ -77,6 +78,16 @@ def _title(field: Field) -> str:
     return capfirst(str(field.verbose_name))
 
 
+def from_difference(before: Any, after: Any) -> tuple[Any, Any]:
+    """Two long texts cut to where they part, so that what changed stands there; short ones as they are."""
+    if max(len(before), len(after)) <= SHOWN_CHARACTERS:
+        return before, after
+    same = len(os.path.commonprefix([before, after]))
+    start = max(0, same - SHOWN_BEFORE)
+    lead = "…" if start else ""
+    return tuple(lead + Truncator(text[start:]).chars(SHOWN_CHARACTERS) if text else "" for text in (before, after))  # type: ignore[return-value]
+
+
 class Lines:
     """Turns events into what a page shows: names of rows that this person may see, numbers for the others."""
 
@@ -110,9 +121,10 @@ class Lines:
                 continue
             now = self._shown(field, getattr(row, self.events._meta.get_field(name).attname))
             if updated:
-                yield {"title": _title(field), "before": self._shown(field, row.pgh_before[name]), "after": now}
+                before, now = from_difference(self._shown(field, row.pgh_before[name]), now)
+                yield {"title": _title(field), "before": before, "after": now}
             elif now and name not in ("tenant", "created_at"):
-                yield {"title": _title(field), "after": now}
+                yield {"title": _title(field), "after": Truncator(now).chars(SHOWN_CHARACTERS)}
 
     def _shown(self, field: Field, value: Any) -> Any:
         if value in (None, "", []):
@@ -131,7 +143,7 @@ class Lines:
             return date_format(value, "Y-m-d")
         if isinstance(value, list):
             return ", ".join(map(str, value))
-        return Truncator(str(value)).chars(SHOWN_CHARACTERS)
+        return str(value)
 
     # --- who and from where ---------------------------------------------------------------------------------
 
@@ -141,10 +153,16 @@ class Lines:
         return {
             "who": self._who(known),
             "via": VIAS.get(str(known.get("via", "")), ""),
-            "name": known.get("name", "") if known.get("via") != "request" or may_see else "",
+            "name": self._name(known, may_see),
             "ip": known.get("ip", "") if may_see else "",
             "request_id": known.get("request_id", ""),
         }
+
+    def _name(self, known: dict[str, Any], may_see: bool) -> str:
+        """The command, task or route; a route is a matter of who may see people as well."""
+        if known.get("via") not in ("request", "api"):
+            return str(known.get("name", ""))
+        return f"/{known['name']}" if may_see and known.get("name") else ""
 
     def _who(self, known: dict[str, Any]) -> Any:
         user, key = known.get("user_id"), known.get("key_id")

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from campaigns.models import Campaign, Contact, Enrolment, Message, Suppression
-from tenants.models import Tenant, User
+from tenants.models import ApiKey, Tenant, User
 from tests import factories
 from tests.api.conftest import Api, is_problem, key_of
 
@@ -24,6 +24,21 @@ def test_a_campaign_is_started_paused_resumed_and_cancelled(ours, api):
     assert api.post(place + "resume/").json()["status"] == "running"
     assert api.post(place + "cancel/", {"reason": "over"}).json()["status"] == "cancelled"
     is_problem(api.post(place + "cancel/"), 409, "invalid_move")
+
+
+def test_the_history_knows_the_key_and_the_request(ours, api):
+    answer = api.post(f"campaigns/{ours.campaign.pk}/pause/", {"reason": "late list"})
+
+    (event,) = Campaign.pgh_event_model.objects.filter(id=ours.campaign.pk, pgh_label="update")
+    assert event.pgh_context == {
+        "request_id": answer.headers["X-Request-Id"],
+        "ip": "127.0.0.1",
+        "via": "api",
+        "name": event.pgh_context["name"],
+        "actor_kind": "key",
+        "key_id": ApiKey.objects.get(name="A system", tenant=ours.tenant).pk,
+    }
+    assert str(ours.campaign.pk) not in event.pgh_context["name"]
 
 
 def test_suppressions_stop_what_waits(ours, api):

@@ -95,6 +95,16 @@ def test_text_from_outside_is_escaped(world, as_chief):
     assert b"<script>alert(1)" not in as_chief.get(url_of(world.pool)).content
 
 
+def test_of_long_texts_the_page_shows_where_they_part(world, as_chief):
+    Tenant.objects.filter(pk=world.tenant.pk).update(postal_address="a" * 900 + "old" + "z" * 900)
+    Tenant.objects.filter(pk=world.tenant.pk).update(postal_address="a" * 900 + "new" + "z" * 900)
+
+    ((_title, before, after), *_rest) = changes_on(as_chief.get(url_of(world.tenant)))
+
+    assert (before[:44], after[:44]) == ("…" + "a" * 40 + "old", "…" + "a" * 40 + "new")
+    assert len(after) <= history.SHOWN_CHARACTERS + 1
+
+
 def test_one_field_can_be_asked_for(world, as_chief):
     Campaign.objects.filter(pk=world.campaign.pk).update(batch_size=50)
     Campaign.objects.filter(pk=world.campaign.pk).update(name="Renamed")
