@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from campaigns.models import ContactList
 from mailboxes.models import Mailbox, Pool
@@ -164,6 +165,25 @@ def test_nothing_of_a_request_outlives_its_transaction():
         ("update", {"name": "1"}, None),
     ]
     connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_looking_without_a_scope_costs_no_transaction_and_writing_has_one():
+    with isolation.entered(None), circumstances.entered(HERE), CaptureQueriesContext(connection) as asked:
+        User.objects.first()
+        User.objects.create(email="new@example.com")
+
+    # a statement is noted once it is over, and the wrapper's transaction is within it
+    assert [query["sql"].split()[0] for query in asked] == ["SELECT", "BEGIN", "COMMIT", "INSERT"]
+    assert told(User, User.objects.get().pk) == [("insert", None, HERE.facts())]
+
+
+@pytest.mark.as_owner
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_makes_an_index_outside_of_a_transaction():
+    with isolation.entered(None), circumstances.entered(HERE):
+        execute("CREATE INDEX CONCURRENTLY made_for_a_test ON mailboxes_pool (name)")
+        execute("DROP INDEX CONCURRENTLY made_for_a_test")
 
 
 # --- What stays out ---------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
         self.told = circumstances.NONE
-        if autocommit or not self._has_something_to_tell():
+        if autocommit or (self.scope is None and circumstances.current() is circumstances.NONE):
             return
         try:
             self._tell()
@@ -73,9 +73,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor.execute(SET, (*values, here.as_json()))
         self.told = here
 
-    def _has_something_to_tell(self) -> bool:
-        return self.scope is not None or circumstances.current() is not circumstances.NONE
-
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)  # type: ignore[misc]
         self.told = None  # PostgreSQL is back at what held when the savepoint was set
@@ -87,12 +84,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _in_a_transaction(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
     ) -> Any:
-        """A statement outside of a transaction gets one of its own: alone it would run without the scope."""
+        """A statement outside of a transaction gets one of its own: alone it would run without what is told.
+
+        Without a scope only what writes rows gets one: looking is not noted (a request begins with four
+        look-ups), and CREATE INDEX CONCURRENTLY of a migration takes none.
+        """
         if self.in_atomic_block or not self.get_autocommit():
             if self.told is not circumstances.current() and self._takes_statements():
                 self._tell()
             return execute(sql, params, many, context)
-        if not self._has_something_to_tell():
+        if self.scope is None and (circumstances.current() is circumstances.NONE or not _writes(sql)):
             return execute(sql, params, many, context)
         with transaction.atomic(using=self.alias):
             return execute(sql, params, many, context)
+
+
+def _writes(sql: Any) -> bool:
+    return isinstance(sql, str) and sql.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE")
