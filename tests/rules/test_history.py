@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.checks import run_checks
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -295,3 +296,26 @@ def test_events_of_another_tenant_are_not_seen(role):
     with isolation.tenants([ours.pk]):
         assert set(event_model(Tenant).objects.values_list("id", "tenant")) == {(ours.pk, ours.pk)}
     assert event_model(Tenant).objects.filter(tenant=theirs.pk).exists()
+
+
+# --- The system check finds what lacks it -------------------------------------------------------------------------
+
+
+@pytest.mark.as_owner
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "hole",
+    [
+        "ALTER TABLE mailboxes_pool DISABLE TRIGGER {name}",
+        "DROP TRIGGER {name} ON mailboxes_pool",
+        "ALTER FUNCTION {name}() SECURITY INVOKER",
+    ],
+)
+def test_the_check_finds_a_table_without_its_trigger(hole):
+    name = next(trigger for trigger in Pool._meta.triggers if trigger.name == "update").get_pgid(Pool)
+    assert [error for error in run_checks(databases=["default"]) if error.id == "outreach.E012"] == []
+
+    execute(hole.format(name=name))
+
+    (error,) = [error for error in run_checks(databases=["default"]) if error.id == "outreach.E012"]
+    assert error.msg == f"mailboxes.Pool: the table mailboxes_pool is without its trigger {name}."
