@@ -14,7 +14,7 @@ from campaigns.api import campaigns, mail, people
 from mailboxes.api import fleet
 from outreach.common import problems
 from outreach.headers import EVERYWHERE
-from tenants.api import tenants
+from tenants.api import approvals, tenants
 from tenants.api.limits import ByAddress
 
 app_name = "api"
@@ -36,6 +36,7 @@ router.register("provider-accounts", fleet.AccountViewSet)
 router.register("mailboxes", fleet.MailboxViewSet)
 router.register("allowances", fleet.AllowanceViewSet)
 router.register("tenants", tenants.OwnTenantViewSet)
+router.register("approvals", approvals.ApprovalViewSet)
 
 # Swagger writes style attributes and draws icons from data addresses; its scripts are files of ours.
 SWAGGER = "script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"

@@ -12,6 +12,7 @@ from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from pgtrigger import registry
 
 KEY_BYTES = 32
 
@@ -134,3 +135,41 @@ def _gap(enabled: bool, forced: bool, walls: set[str], doors: set[str]) -> str:
     if more := doors - {WALL, OWNERS_DOOR}:
         return f"has another policy that lets rows through: {', '.join(sorted(more))}"
     return ""
+
+
+# Triggers of the history as they work: switched on, with the owner's rights.
+WORKING = """
+SELECT t.tgrelid::regclass::text, t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE t.tgenabled IN ('O', 'A') AND p.prosecdef AND t.tgrelid = ANY (%s::regclass[])"""
+
+
+@register(Tags.database)
+def history_is_kept(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[Error]:
+    """E012: a table whose changes leave no event, since a trigger of its history is missing or switched off.
+
+    Says nothing while migrations wait, since they may be what brings the triggers.
+    """
+    wanted = {
+        (model._meta.db_table, trigger.get_pgid(model)): model._meta.label
+        for model, trigger in registry.registered()
+        if hasattr(model, "pgh_event_models")
+    }
+    found = []
+    for alias in databases or ():
+        connection = connections[alias]
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(WORKING, [sorted({table for table, _ in wanted})])
+            working = set(cursor.fetchall())
+        found += [
+            Error(
+                f"{label}: the table {table} is without its trigger {name}.",
+                hint=f"ALTER TABLE {table} ENABLE TRIGGER {name}, or migrate back and forth where it is gone.",
+                id="outreach.E012",
+            )
+            for (table, name), label in sorted(wanted.items())
+            if (table, name) not in working
+        ]
+    return found

@@ -199,6 +199,8 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "django_rq",
+    "pgtrigger",
+    "pghistory",
     "axes",
     "rest_framework",
     "django_filters",

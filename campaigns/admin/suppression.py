@@ -81,7 +81,7 @@ class SuppressionAdmin(Exports, IndexedSearch, TenantAdmin):
     list_select_related = ("tenant", "campaign")
     sortable_by = ()
     fields = ("what", "kind", "scope", "tenant", "campaign", "reason", "via", "message", "created_at", "lifted_at")
-    actions = ("export",)
+    actions = ("export", "lift")
     exported, exported_as = exporting.export_suppressions, "suppressions"
     add_form, add_permission = SuppressionForm, "campaigns.suppress"
 
@@ -101,6 +101,18 @@ class SuppressionAdmin(Exports, IndexedSearch, TenantAdmin):
     def what(self, row):
         name = row.hint or row.domain
         return f"*.{name}" if row.kind == Suppression.Kind.WILDCARD else name
+
+    def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
+        offered = super().detail_actions(request, row)
+        return [action for action in offered if action["name"] != "lift" or row.lifted_at is None]
+
+    @admin.action(description=_("Lift"), permissions=["lift"])
+    def lift(self, request, queryset):
+        question = _("These people may be mailed again. Lift an opt-out only when they asked for it themselves.")
+        return self.ask(request, queryset, suppression.lift, question=question)
+
+    def has_lift_permission(self, request):
+        return request.actor.can("campaigns.lift")
 
     @admin.display(description=_("message"))
     def message(self, row):

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from campaigns.models import Contact, ContactList, Enrolment, Suppression
@@ -59,6 +60,18 @@ class SuppressionInput(Input):
         child=serializers.CharField(max_length=254), min_length=1, max_length=MOST_ENTRIES, allow_empty=False
     )
     reason = serializers.ChoiceField(choices=Suppression.Reason.choices, default=Suppression.Reason.MANUAL)
+
+
+class LiftInput(Input):
+    """Why these people may be mailed again."""
+
+    reason = serializers.CharField(max_length=200)
+
+
+class Lifted(Output):
+    class Meta:
+        model = Suppression
+        fields = ("id", "lifted_at")
 
 
 class SuppressionResult(serializers.Serializer):
@@ -121,7 +134,7 @@ class SuppressionViewSet(ReadOnlyTenantViewSet):
     """What must not be mailed, addresses masked. Entries of the platform hold besides and don't show here."""
 
     view_permission = "campaigns.view"
-    permissions_of = {"create": "campaigns.suppress"}
+    permissions_of = {"create": "campaigns.suppress", "lift": "campaigns.lift"}
     queryset = Suppression.objects.order_by("pk")
     serializer_class = SuppressionOutput
     filterset_class = SuppressionFilters
@@ -134,3 +147,11 @@ class SuppressionViewSet(ReadOnlyTenantViewSet):
         tenant = Tenant.objects.get(pk=tenant_id)
         added = suppression.suppress(tenant, values["entries"], actor=request.actor, reason=values["reason"], via="api")
         return Response({"added": added}, status=201)
+
+    @extend_schema(request=LiftInput, responses=Lifted)
+    @action(detail=True, methods=["post"])
+    def lift(self, request: Any, pk: str) -> Response:
+        """Let these people be mailed again. 409 `approval_needed` where a second person has to agree."""
+        values = self.given(LiftInput)
+        row = suppression.lift(self.get_object(), actor=request.actor, **values)
+        return Response(Lifted(row).data)

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
-from tenants.models import TenantForeignKey, TenantImplied, TenantOwned
+from tenants.models import TenantForeignKey, TenantImplied, TenantOwned, history
 
 ALL_DAYS = (0, 1, 2, 3, 4, 5, 6)
 
@@ -20,6 +20,7 @@ def all_days() -> list[int]:
     return list(ALL_DAYS)
 
 
+@history.track(without=("zones", "enrolled_to", "enrol_until"))
 class Campaign(Moves, TenantOwned):
     """A sequence of messages to one list from one pool.
 
@@ -105,6 +106,7 @@ class Campaign(Moves, TenantOwned):
         return self.name
 
 
+@history.track()
 class Step(TenantImplied):
     """One message of a campaign. Frozen at launch: a change afterwards makes a new version."""
 

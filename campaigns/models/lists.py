@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantForeignKey, TenantImplied, TenantOwned
+from tenants.models import TenantForeignKey, TenantImplied, TenantOwned, history
 
 
+@history.track()
 class ContactList(TenantOwned):
     """A named set of contacts."""
 

@@ -1,13 +1,20 @@
-"""The fleet, to look at. Neither user names nor passwords are among the columns."""
+"""The fleet: to look at, and its caps to change. Neither user names nor passwords are among the columns."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
 
 from mailboxes.models import Allowance, Mailbox, Pool, ProviderAccount, SendingDomain
+from mailboxes.services import mailboxes
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, choice, since
-from tenants.api.shapes import Output
+from tenants.api.shapes import Input, Output
 
 
 class PoolOutput(Output):
@@ -91,13 +98,34 @@ class AccountViewSet(ReadOnlyTenantViewSet):
     filterset_class = AccountFilters
 
 
+class CapInput(Input):
+    """Messages a day."""
+
+    daily_cap = serializers.IntegerField(min_value=0, max_value=100_000)
+
+
+class CapOfMailbox(Output):
+    class Meta:
+        model = Mailbox
+        fields = ("id", "daily_cap")
+
+
 class MailboxViewSet(ReadOnlyTenantViewSet):
     """Sender mailboxes with cap, weight and health."""
 
     view_permission = "mailboxes.view"
+    permissions_of = {"set_cap": "mailboxes.set_cap"}
     queryset = Mailbox.objects.order_by("pk")
     serializer_class = MailboxOutput
     filterset_class = MailboxFilters
+
+    @extend_schema(request=CapInput, responses=CapOfMailbox)
+    @action(detail=True, methods=["post"])
+    def set_cap(self, request: Any, pk: str) -> Response:
+        """The cap from now on. 409 `approval_needed` for a raise to which a second person has to agree."""
+        values = self.given(CapInput)
+        row = mailboxes.set_cap(self.get_object(), values["daily_cap"], actor=request.actor)
+        return Response(CapOfMailbox(row).data)
 
 
 class AllowanceViewSet(ReadOnlyTenantViewSet):

@@ -7,9 +7,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
-from tenants.models import TenantOwned
+from tenants.models import TenantOwned, history
 
 
+@history.track()
 class SendingDomain(Moves, TenantOwned):
     """A domain or subdomain that mail is sent from; belongs to exactly one tenant."""
 

@@ -9,9 +9,15 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
-from tenants.models import TenantForeignKey, TenantOwned
+from tenants.models import TenantForeignKey, TenantOwned, history
+
+# What sending changes all the time; the history keeps what people and verdicts decide.
+RUNNING = (
+    "seal_ref", "health", "last_dot_at", "held_by", "held_until", "blocked_until", "feed_seen_at", "failures",
+)  # fmt: skip
 
 
+@history.track(without=RUNNING, secrets=("sealed_password",))
 class Mailbox(Moves, TenantOwned):
     """One From address. The verdicts about it are columns here; planner and sender only read them.
 

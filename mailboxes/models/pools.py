@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantOwned
+from tenants.models import TenantOwned, history
 
 
+@history.track()
 class Pool(TenantOwned):
     """Mailboxes of one tenant that campaigns of one direction send from."""
 

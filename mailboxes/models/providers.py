@@ -7,9 +7,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
-from tenants.models import TenantOwned
+from tenants.models import TenantOwned, history
 
 
+@history.track(without=("blocked_until",))
 class ProviderAccount(Moves, TenantOwned):
     """A way out, of one tenant. Kind smtp: a submission server; the sign-in stays on the mailbox."""
 

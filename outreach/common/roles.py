@@ -9,8 +9,30 @@ from __future__ import annotations
 
 from typing import Any
 
-# Tables that web and worker only read: rows come through functions of the owner (tenants.models.audit).
-READ_ONLY = ("tenants_auditentry", "tenants_auditchain")
+# Web and worker read these and write none of them; their rows come from functions with the owner's rights.
+# Each has the operation AppendOnly (tenants.models.append_only) in its migration.
+APPEND_ONLY = (
+    "pghistory_context",  # comes with pghistory; we keep the context in the events themselves
+    "tenants_auditchain",
+    "tenants_auditentry",
+    "tenants_apikeyevent",
+    "tenants_approvalevent",
+    "tenants_approvalpolicyevent",
+    "tenants_breakglassevent",
+    "tenants_checklistentryevent",
+    "tenants_invitationevent",
+    "tenants_membershipevent",
+    "tenants_tenantevent",
+    "tenants_tenantrecordevent",
+    "tenants_userevent",
+    "mailboxes_mailboxevent",
+    "mailboxes_poolevent",
+    "mailboxes_provideraccountevent",
+    "mailboxes_sendingdomainevent",
+    "campaigns_campaignevent",
+    "campaigns_contactlistevent",
+    "campaigns_stepevent",
+)
 
 
 def identifier(name: str) -> str:
@@ -47,8 +69,7 @@ def create_roles_sql(owner: str, web: str, worker: str) -> str:
 def grants_sql(web: str, worker: str) -> str:
     """Return statements that let web and worker read and write all tables, those of later migrations too.
 
-    Run by the owner inside its database. Rows of other tenants are kept from them by policies, and READ_ONLY
-    tables by taking the rights away again.
+    Run by the owner inside its database. What it opens of the tables that take new rows only is closed again.
     """
     names = ", ".join(identifier(name) for name in dict.fromkeys((web, worker)))
     rows, numbers = "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT"
@@ -59,22 +80,28 @@ def grants_sql(web: str, worker: str) -> str:
             f"GRANT {numbers} ON ALL SEQUENCES IN SCHEMA public TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rows} ON TABLES TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {numbers} ON SEQUENCES TO {names};",
-            revokes_sql(web, worker),
+            append_only_sql(web, worker),
         ]
     )
 
 
-def revokes_sql(web: str, worker: str) -> str:
-    """Return a statement that leaves web and worker nothing but reading in those of READ_ONLY that exist."""
-    names = ", ".join(identifier(name) for name in dict.fromkeys((web, worker)))
-    tables = ", ".join(literal(name) for name in READ_ONLY)
+def append_only_sql(web: str, worker: str) -> str:
+    """Return a statement that leaves web and worker nothing but SELECT on those of APPEND_ONLY that are there.
+
+    Run by the owner, whose own rights stay where it is the same role.
+    """
+    tables, names = (", ".join(map(literal, each)) for each in (APPEND_ONLY, dict.fromkeys((web, worker))))
     return (
-        f"DO $revokes$ DECLARE name text; BEGIN\n"
-        f"  FOREACH name IN ARRAY ARRAY[{tables}] LOOP\n"
-        f"    CONTINUE WHEN to_regclass(name) IS NULL;\n"
-        f"    EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ' || name || {literal(f' FROM {names}')};\n"
-        f"  END LOOP;\n"
-        f"END $revokes$;"
+        "DO $closed$ DECLARE kept text; closed text; BEGIN\n"
+        f"  FOREACH kept IN ARRAY ARRAY[{tables}] LOOP\n"
+        f"    FOREACH closed IN ARRAY ARRAY[{names}] LOOP\n"
+        "      IF to_regclass(kept) IS NOT NULL AND closed <> current_user THEN\n"
+        "        EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ' || quote_ident(kept)\n"
+        "          || ' FROM ' || quote_ident(closed);\n"
+        "      END IF;\n"
+        "    END LOOP;\n"
+        "  END LOOP;\n"
+        "END $closed$;"
     )
 
 
@@ -88,12 +115,3 @@ def grant(apps: Any, schema_editor: Any) -> None:
     owner, web, worker = (settings.DATABASE_USERS[role] for role in ("owner", "web", "worker"))
     if {web, worker} != {owner}:
         schema_editor.execute(grants_sql(web, worker))
-
-
-def revoke(apps: Any, schema_editor: Any) -> None:
-    """For RunPython in a migration that makes READ_ONLY tables."""
-    from django.conf import settings
-
-    owner, web, worker = (settings.DATABASE_USERS[role] for role in ("owner", "web", "worker"))
-    if {web, worker} != {owner}:
-        schema_editor.execute(revokes_sql(web, worker))

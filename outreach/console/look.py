@@ -46,6 +46,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
             entry(_("Uncertain mail"), "help", "uncertain", "campaigns.view"),
+            entry(_("Waits for two"), "how_to_vote", "tenants_approval_changelist", "tenants.view"),
         ],
     },
     models(
@@ -86,6 +87,7 @@ NAVIGATION: list[dict[str, Any]] = [
     models(
         _("Platform"),
         (_("Tenants"), "apartment", "tenants_tenant", "tenants.view"),
+        (_("Approval policies"), "balance", "tenants_approvalpolicy", "tenants.view"),
         (_("API keys"), "vpn_key", "tenants_apikey", "tenants.issue_keys"),
         (_("Users"), "person", "tenants_user", "tenants.administer"),
         (_("Second factors"), "key", "otp_totp_totpdevice", "tenants.administer"),

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
-from django.contrib.admin.utils import quote
-from django.core.exceptions import BadRequest, FieldDoesNotExist, PermissionDenied, ValidationError
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from outreach.common.errors import OutreachError
+from tenants.admin import history
+from tenants.admin.acting import ActsOnRows
 from tenants.admin.paginator import EstimatedPaginator
 from tenants.services import actors
-
-SHOWN_REFUSALS = 10  # messages travel in a cookie or the session
-
-
-class ReasonForm(forms.Form):
-    """Why; stands in the row, in the audit and on its page."""
-
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, label=gettext_lazy("Reason"))
 
 
 class ReadOnly:
@@ -66,7 +57,7 @@ class ReadOnlyInline(ReadOnly, TabularInline):
         return self.fields
 
 
-class TenantAdmin(ReadOnly, ModelAdmin):
+class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
     """A list and a detail page. State is read-only; each action has its own permission and calls one service.
 
     `linked_by` lists the lookups by which other pages link here (`campaign__id__exact`); no others work,
@@ -155,7 +146,7 @@ class TenantAdmin(ReadOnly, ModelAdmin):
     def change_view(
         self, request: Any, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        extra = {"show_history": False, **(extra_context or {})}
+        extra = {"show_history": history.event_model(self.model) is not None, **(extra_context or {})}
         if request.method == "GET":
             row = self.get_object(request, object_id)
             if row is None:
@@ -174,99 +165,19 @@ class TenantAdmin(ReadOnly, ModelAdmin):
         return offered
 
     def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> HttpResponse:
-        raise Http404  # the audit is the history
+        """What the triggers of the history noted of this row, for who may see the row."""
+        row = self.get_object(request, unquote(object_id)) if history.event_model(self.model) else None
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return history.page(self, request, row)
 
     def log_addition(self, request: Any, obj: Any, message: Any) -> None:
         """Nothing: the services record named actions."""
 
     def log_change(self, request: Any, obj: Any, message: Any) -> None:
         """Nothing: the services record named actions."""
-
-    # --- acts -----------------------------------------------------------------------------------------
-
-    def response_action(self, request: Any, queryset: QuerySet) -> HttpResponse | None:
-        """Ticks that no list of ours has get 400: Django alone would fail on what is no row number."""
-        for value in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
-            try:
-                self.opts.pk.to_python(value)
-            except ValidationError as error:
-                raise BadRequest("A tick names no row.") from error
-        return super().response_action(request, queryset)
-
-    def each(
-        self, request: Any, queryset: Iterable[Any], service: Callable[..., Any], **kwargs: Any
-    ) -> HttpResponse | None:
-        """Run the service on each row; refusals become messages, successes are counted.
-
-        Returns to the row's own page when the act was asked for there.
-        """
-        succeeded, refusals, row = 0, [], None
-        for row in queryset:
-            try:
-                service(row, actor=request.actor, **kwargs)
-            except OutreachError as error:
-                refusals.append(str(error))
-            else:
-                succeeded += 1
-        for refusal in refusals[:SHOWN_REFUSALS]:
-            self.message_user(request, refusal, messages.ERROR)
-        if len(refusals) > SHOWN_REFUSALS:
-            more = len(refusals) - SHOWN_REFUSALS
-            text = ngettext("%d more was refused.", "%d more were refused.", more) % more
-            self.message_user(request, text, messages.ERROR)
-        if succeeded:
-            text = ngettext("Done for %d row.", "Done for %d rows.", succeeded) % succeeded
-            self.message_user(request, text, messages.SUCCESS)
-        if request.POST.get("from_detail") and row is not None:
-            return HttpResponseRedirect(self.url_of(row))
-        return None
-
-    def ask(
-        self,
-        request: Any,
-        queryset: QuerySet,
-        service: Callable[..., Any],
-        *,
-        question: str,
-        form_class: type[forms.Form] = ReasonForm,
-        now: str = "",
-        **kwargs: Any,
-    ) -> HttpResponse | None:
-        """Show what will happen, take the form's values, and only then do it to each row.
-
-        `now` names the column that the act sets: each row is shown with its value, and the form begins with the
-        value of a single row.
-        """
-        rows, count = list(queryset[:SHOWN_REFUSALS]), queryset.count()
-        initial = {now: getattr(rows[0], now)} if now and count == 1 else {}
-        form = form_class(request.POST if request.POST.get("confirmed") else None, initial=initial)
-        if form.is_valid():
-            return self.each(request, queryset, service, **form.cleaned_data, **kwargs)
-        action = request.POST["action"]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(self.get_actions(request)[action][2]),
-            "question": question,
-            "form": form,
-            "opts": self.model._meta,
-            "rows": [(row, self.now_of(row, now)) for row in rows],
-            "count": count,
-            "ids": request.POST.getlist("_selected_action"),
-            "action": action,
-            "select_across": request.POST.get("select_across", ""),
-            "from_detail": request.POST.get("from_detail", ""),
-            "back": reverse(self._named("changelist")),
-        }
-        if request.POST.get("from_detail") and count == 1:
-            context["back"] = self.url_of(rows[0])
-        return TemplateResponse(request, "console/confirm.html", context)
-
-    def now_of(self, row: Model, name: str) -> str:
-        """What the column says of the row before the act, as in `daily cap: 40`."""
-        if not name:
-            return ""
-        value = getattr(row, name)
-        return f"{row._meta.get_field(name).verbose_name}: {_('none') if value is None else f'{value:,}'}"
 
     def url_of(self, row: Model) -> str:
         return reverse(self._named("change"), args=[quote(row.pk)])

@@ -8,10 +8,11 @@ from typing import IO, Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import FileResponse
+from django.http.response import HttpResponseBase
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from outreach.common.errors import OutreachError
+from outreach.common.errors import NeedsApproval, OutreachError
 
 Service = Callable[..., IO[bytes]]
 
@@ -24,9 +25,11 @@ class Exports:
     export_permission: ClassVar[str] = "campaigns.export"
 
     @admin.action(description=_("Export as CSV"), permissions=["export"])
-    def export(self, request: Any, queryset: QuerySet) -> FileResponse | None:
+    def export(self, request: Any, queryset: QuerySet) -> HttpResponseBase | None:
         try:
             file = type(self).exported(queryset, actor=request.actor)
+        except NeedsApproval as error:
+            return self.second_person(request, [error])  # type: ignore[attr-defined]
         except OutreachError as error:
             self.message_user(request, str(error), messages.ERROR)  # type: ignore[attr-defined]
             return None

@@ -4,9 +4,9 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from outreach.common.roles import revoke
-from tenants.models import ProtectTenantRows
-from tenants.models.audit import APPEND_ONLY, NOT_APPEND_ONLY
+from tenants.models import AppendOnly, ProtectTenantRows
+from tenants.models.append_only import FUNCTION, NO_FUNCTION
+from tenants.models.audit import NO_WRITING, WRITING
 
 
 class Migration(migrations.Migration):
@@ -104,6 +104,7 @@ class Migration(migrations.Migration):
             },
         ),
         ProtectTenantRows("AuditChain", "AuditEntry"),
-        migrations.RunSQL(APPEND_ONLY, NOT_APPEND_ONLY),
-        migrations.RunPython(revoke, migrations.RunPython.noop),
+        migrations.RunSQL(FUNCTION, NO_FUNCTION),
+        AppendOnly("AuditEntry"),
+        migrations.RunSQL(WRITING, NO_WRITING),
     ]

@@ -1,6 +1,7 @@
 """Who may: tenants, people, their roles, leases of single-leader processes."""
 
 from tenants.models.api_keys import ApiKey
+from tenants.models.append_only import AppendOnly
 from tenants.models.approvals import Approval, ApprovalPolicy
 from tenants.models.audit import AuditChain, AuditEntry
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
@@ -15,6 +16,7 @@ from tenants.models.users import User
 __all__ = [
     "AddTenantKeys",
     "ApiKey",
+    "AppendOnly",
     "Approval",
     "ApprovalPolicy",
     "AuditChain",

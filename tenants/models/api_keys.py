@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from tenants.models import history
 from tenants.models.base import TenantOwned
 
 # Asked before any tenant is in scope. Says nothing of keys that are revoked or expired, and of the others
@@ -25,6 +26,7 @@ $$"""
 NO_LOOK_UP = "DROP FUNCTION app_api_key(text)"
 
 
+@history.track(without=("last_used_at",), secrets=("key_hash",))
 class ApiKey(TenantOwned):
     """A key of one tenant: `ok_<prefix>_<secret>`, of which only the prefix and a hash are kept.
 

@@ -11,9 +11,11 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
+from tenants.models import history
 from tenants.models.base import TenantOwned
 
 
+@history.track()
 class ApprovalPolicy(TenantOwned):
     """A tenant's lines. A tenant without a row has the defaults, which are the careful ones.
 
@@ -52,6 +54,7 @@ class ApprovalPolicy(TenantOwned):
         return f"policy of {self.tenant_id}"
 
 
+@history.track()
 class Approval(Moves, models.Model):
     """A wish that waits for a second person, or what that person said to it.
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-# The tables keep a writer out twice: web and worker hold no right but to read, and a trigger stops the owner as well.
+# The tables keep a writer out twice (AppendOnly): web and worker hold no right but to read, and a trigger stops the
+# owner as well.
 # Writing goes through two functions, which take the number and the hash only in their order. The chain is an HMAC
 # under a key that the database does not hold, so what they are given is judged later, by verify_audit.
-APPEND_ONLY = """
-CREATE FUNCTION app_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only: nothing there is changed or deleted', TG_TABLE_NAME
-        USING ERRCODE = 'insufficient_privilege';
-END $$;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON tenants_auditentry
-    FOR EACH ROW EXECUTE FUNCTION app_append_only();
-CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON tenants_auditentry
-    FOR EACH STATEMENT EXECUTE FUNCTION app_append_only();
-CREATE TRIGGER keep_heads BEFORE DELETE ON tenants_auditchain
-    FOR EACH ROW EXECUTE FUNCTION app_append_only();
-CREATE TRIGGER keep_heads_whole BEFORE TRUNCATE ON tenants_auditchain
+WRITING = """
+CREATE TRIGGER never_deleted BEFORE DELETE OR TRUNCATE ON tenants_auditchain
     FOR EACH STATEMENT EXECUTE FUNCTION app_append_only();
 
 -- The head of a chain, held until the transaction ends, so that entries follow each other in one line. A tenant out
@@ -55,10 +45,10 @@ BEGIN
     RETURN made.id;
 END $$;"""
 
-NOT_APPEND_ONLY = """
+NO_WRITING = """
 DROP FUNCTION app_audit_append(jsonb, bytea);
 DROP FUNCTION app_audit_head(bigint);
-DROP FUNCTION app_append_only() CASCADE"""
+DROP TRIGGER never_deleted ON tenants_auditchain"""
 
 
 class AuditChain(models.Model):

@@ -7,10 +7,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from tenants.models import history
 from tenants.models.members import ROLE_CHOICES
 from tenants.permissions import FOR_EVERY_TENANT, OF_PEOPLE
 
 
+@history.track(secrets=("token_hash",))
 class Invitation(models.Model):
     """A role that waits for the person with that address; its link works once and for a limited time.
 

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from tenants.models import history
 from tenants.permissions import FOR_EVERY_TENANT, OF_PEOPLE, ROLE_NAMES
 
 ROLE_CHOICES = [(role, ROLE_NAMES[role]) for role in OF_PEOPLE]
@@ -23,6 +24,7 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), ended_at=None)
 
 
+@history.track()
 class Membership(models.Model):
     """A role that a person holds in one tenant, or as staff in every tenant (no tenant named), until it ends."""
 
@@ -59,6 +61,7 @@ class Membership(models.Model):
         return f"{self.user_id}: {self.role}"
 
 
+@history.track()
 class BreakGlass(models.Model):
     """A superuser's way into a tenant without a membership: with a reason, for a limited time, on the record."""
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from tenants.models import history
 from tenants.models.base import TenantOwned
 
 BASES = ("consent", "existing_customer", "legitimate_interest", "implied_consent", "opt_out")
@@ -16,6 +17,7 @@ HTTPS = URLValidator(schemes=["https"], message=_("An address that begins with h
 COUNTRY = RegexValidator(r"^[A-Z]{2}\Z", _("Two capital letters of ISO 3166-1, as in UA."))
 
 
+@history.track(without=("changed_at",))
 class TenantRecord(TenantOwned):
     """The company behind a tenant: who it is, who answers for what, and what was agreed on, until when.
 
@@ -70,6 +72,7 @@ class TenantRecord(TenantOwned):
         return self.legal_name or str(self.tenant_id)
 
 
+@history.track()
 class ChecklistEntry(TenantOwned):
     """Who looks after one row of a tenant's checklist, by when, and for rows that a person decides: the decision."""
 

@@ -8,8 +8,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outreach.common.moves import Moves
+from tenants.models import history
 
 
+@history.track(without=("plan_wanted_at",))
 class Tenant(Moves, models.Model):
     """A client company. Only an active one sends."""
 

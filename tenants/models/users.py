@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from tenants.models import history
+
 
 class UserManager(BaseUserManager["User"]):
     """Users are known by their address."""
@@ -25,6 +27,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
 
 
+@history.track(without=("last_login",), secrets=("password",))
 class User(AbstractUser):
     """A person; signs in by address, password and a second factor."""
 

@@ -64,7 +64,7 @@ def require(actor: Actor, name: str, subject: Any, *, approval: int | None = Non
     named = f" Approval {approval} does not hold for that." if approval is not None else ""
     raise NeedsApproval(
         f"{act.title}: {subject}{f' ({what})' if what else ''} needs a second person's agreement.{named}",
-        act=name, subject_id=subject.pk, terms=terms,
+        act=name, subject_id=subject.pk, terms=terms, subject=subject, given=given,
     )  # fmt: skip
 
 
@@ -97,6 +97,12 @@ def ask(subject: Any, name: str, *, actor: Actor, reason: str, **given: Any) -> 
         ) from error
     audit.record(actor, "approval.asked", made, reason=reason, act=name, of=subject.pk, terms=terms)
     return made
+
+
+def ask_for(refusal: NeedsApproval, *, actor: Actor, reason: str) -> Approval:
+    """Ask a second person about the act that was just refused for want of one. Raises as `ask` does."""
+    details: dict[str, Any] = refusal.details
+    return ask(details["subject"], details["act"], actor=actor, reason=reason, **details["given"])
 
 
 @transaction.atomic

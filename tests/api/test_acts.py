@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from campaigns.models import Campaign, Contact, Enrolment, Message, Suppression
-from tenants.models import Tenant, User
+from tenants.models import ApiKey, Tenant, User
 from tests import factories
 from tests.api.conftest import Api, is_problem, key_of
 
@@ -35,6 +35,21 @@ def test_a_key_that_may_only_act_learns_the_state_and_nothing_else(ours):
     assert (answer.status_code, answer.json()) == (200, {"id": ours.campaign.pk, "status": "paused"})
     is_problem(acting.get(place), 403, "not_allowed")
     is_problem(acting.get("campaigns/"), 403, "not_allowed")
+
+
+def test_the_history_knows_the_key_and_the_request(ours, api):
+    answer = api.post(f"campaigns/{ours.campaign.pk}/pause/", {"reason": "late list"})
+
+    (event,) = Campaign.pgh_event_model.objects.filter(id=ours.campaign.pk, pgh_label="update")
+    assert event.pgh_context == {
+        "request_id": answer.headers["X-Request-Id"],
+        "ip": "127.0.0.1",
+        "via": "api",
+        "name": event.pgh_context["name"],
+        "actor_kind": "key",
+        "key_id": ApiKey.objects.get(name="A system", tenant=ours.tenant).pk,
+    }
+    assert str(ours.campaign.pk) not in event.pgh_context["name"]
 
 
 def test_suppressions_stop_what_waits(ours, api):

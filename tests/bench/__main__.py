@@ -46,6 +46,12 @@ def auditing(names: frozenset[str], quick: bool) -> Iterable[Row]:
     return auditing.rows(names, quick=quick)
 
 
+def history(names: frozenset[str], quick: bool) -> Iterable[Row]:
+    from tests.bench import history
+
+    return history.rows(names, quick=quick)
+
+
 # What is measured together, with the rows that come of it.
 GROUPS: tuple[tuple[Callable[[frozenset[str], bool], Iterable[Row]], tuple[str, ...]], ...] = (
     (sending, ("campaign", "post_office", "cpu", "never_doubling")),
@@ -53,6 +59,7 @@ GROUPS: tuple[tuple[Callable[[frozenset[str], bool], Iterable[Row]], tuple[str, 
     (importing, ("import", "import_memory")),
     (auditing, ("audit_verify",)),
     (walls, ("walls_planner", "walls_import", "walls_sending")),
+    (history, ("history_planner", "history_import", "history_sending")),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from tests.bench import house, importing, peers, sending
 from tests.bench.figures import Row, load
@@ -31,39 +31,60 @@ def without_walls() -> Iterator[None]:
 
 
 def rows(names: frozenset[str], *, quick: bool) -> Iterator[Row]:
+    """Contacts are what is imported: by far the most rows."""
+    people = 40_000 if quick else 200_000
+    file = house.STATE / "walls.csv"
+
+    def contacts() -> float:
+        if not file.exists():
+            importing.write(file, people)
+        return importing.imported(file, people)[0]
+
+    yield from compared(
+        names, "walls", without_walls, "row-level security", (contacts, f"{people} contacts"), quick=quick
+    )
+
+
+def compared(
+    names: frozenset[str],
+    prefix: str,
+    without: Callable[[], AbstractContextManager[None]],
+    what: str,
+    brought_in: tuple[Callable[[], float], str],
+    *,
+    quick: bool,
+) -> Iterator[Row]:
     """Three rounds, each side in turn first, so that what warms up favours neither."""
     people, rounds = (20_000, 1) if quick else (100_000, 3)
     loads: list[float] = []
 
     def both(measure: Callable[[], float], name: str) -> tuple[list[float], list[float]]:
-        behind, without = [], []
+        behind, free = [], []
         for number in range(rounds):
             loads.append(load())
             for first in (number % 2 == 0, number % 2 == 1):
                 if first:
                     behind.append(measure())
                 else:
-                    with without_walls():
-                        without.append(measure())
-            house.say(f"{name}: {behind[-1]:.2f} s behind row-level security, {without[-1]:.2f} s without")
-        return behind, without
+                    with without():
+                        free.append(measure())
+            house.say(f"{name}: {behind[-1]:.2f} s with {what}, {free[-1]:.2f} s without")
+        return behind, free
 
     def row(name: str, sides: tuple[list[float], list[float]], note: str) -> Row:
-        return Row(name, "s", *sides, TARGET, False, beyond=BEYOND, loads=loads[-rounds:], note=note)
+        note = f"{note} with {what} against without"
+        return Row(f"{prefix}_{name}", "s", *sides, TARGET, False, beyond=BEYOND, loads=loads[-rounds:], note=note)
 
-    if "walls_planner" in names:
+    if f"{prefix}_planner" in names:
         ground = Ground(people, suppressions=people * 5)
         clear()
         ground.launch()
-        sides = both(lambda: plan(ground, people), "planner")
-        yield row("walls_planner", sides, f"{people} messages planned with row-level security against without")
-    if "walls_import" in names:
-        file = house.STATE / "walls.csv"
-        importing.write(file, people * 2)
-        sides = both(lambda: importing.imported(file, people * 2)[0], "import")
-        yield row("walls_import", sides, f"{people * 2} contacts imported with row-level security against without")
-    if "walls_sending" in names:
-        yield row("walls_sending", campaigns_of(people // 10, both), f"{people // 10} planned rows to sent rows")
+        yield row("planner", both(lambda: plan(ground, people), "planner"), f"{people} messages planned")
+    if f"{prefix}_import" in names:
+        measure, note = brought_in
+        yield row("import", both(measure, "import"), f"{note} imported")
+    if f"{prefix}_sending" in names:
+        yield row("sending", campaigns_of(people // 10, both), f"{people // 10} planned rows to sent rows")
 
 
 def campaigns_of(

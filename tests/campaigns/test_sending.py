@@ -74,6 +74,17 @@ def test_everybody_gets_exactly_one_copy(sink):
     }
 
 
+def test_sending_leaves_no_event_in_the_history_but_the_campaigns_end(sink):
+    campaign = launch(sink)
+    before = Mailbox.pgh_event_model.objects.count(), Campaign.pgh_event_model.objects.count()
+
+    work_off(campaign)
+
+    assert (Mailbox.pgh_event_model.objects.count(), Campaign.pgh_event_model.objects.count() - 1) == before
+    last = Campaign.pgh_event_model.objects.filter(id=campaign.pk).first()
+    assert (last.pgh_before, last.status) == ({"status": "running", "completed_at": None}, "completed")
+
+
 def test_the_world_defers_and_refuses(tmp_path):
     with SinkProcess(tmp_path / "book.jsonl", defer_share=0.3, refuse_share=0.2) as sink:
         campaign = launch(sink)

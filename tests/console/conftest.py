@@ -17,7 +17,7 @@ from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
 from campaigns.services import suppression
 from mailboxes.models import Allowance, AllowanceReturn, Rotation
 from outreach.common import freshness
-from tenants.models import BreakGlass, Lease, Tenant, User
+from tenants.models import Approval, BreakGlass, Lease, Tenant, User
 from tenants.services import api_keys, invitations, members
 from tenants.services.actors import SYSTEM
 from tests import factories
@@ -138,6 +138,10 @@ class World:
         members.grant(factories.user(), "client_viewer", self.tenant.pk, actor=SYSTEM)
         api_keys.issue(self.tenant, "Their shop", ["campaigns.view"], actor=SYSTEM, ranges=["192.0.2.0/24"])
         invitations.invite("new@example.net", "client_viewer", self.tenant.pk, actor=SYSTEM)
+        Approval.objects.create(
+            tenant=self.tenant, act="campaign.launch", subject="campaigns.Campaign", subject_id=self.campaign.pk,
+            terms={"contacts": 18}, reason="The fair is next week", expires_at=now() + timedelta(days=3),
+        )  # fmt: skip
         Lease.objects.get_or_create(name="cron", defaults={"holder": uuid.uuid4(), "until": now()})
 
 

@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, models, transaction
 
 from outreach import checks
-from tests.rules.test_tenancy import our_models, owned
+from tests.rules.test_tenancy import events, our_models, owned
 
 ROLES = [pytest.param("web"), pytest.param("worker", marks=pytest.mark.as_worker)]
 PRIVILEGE = "42501"
@@ -231,8 +231,10 @@ def test_what_runs_with_the_owners_rights_is_known_and_finds_its_own_tables():
         "SELECT p.oid::regprocedure::text, p.proconfig, p.proowner::regrole::text FROM pg_proc p "
         "WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace"
     )
+    history = rows("SELECT DISTINCT tgfoid::regprocedure::text FROM pg_trigger WHERE tgname LIKE 'pgtrigger\\_%%'")
 
-    assert {name for name, _settings, _owner in found} == DEFINERS
+    assert {name for name, _settings, _owner in found} == DEFINERS | {name for (name,) in history}
+    assert len(history) == 3 * len(events())
     # The temporary schema last: it comes first where it is not named, and everybody may fill it.
     assert {tuple(settings) for _name, settings, _owner in found} == {("search_path=public, pg_temp",)}
     assert {owner for _name, _settings, owner in found} == {"outreach_owner"}

@@ -8,20 +8,27 @@ from django.db import IntegrityError, connection, models, transaction
 
 from campaigns.models import Campaign
 from outreach.common import hooks
-from tenants.models import Tenant, TenantForeignKey, User
+from tenants.models import Tenant, TenantForeignKey, User, history
 from tenants.models.base import tenant_keys
 from tests import factories
 
 OURS = ("tenants", "mailboxes", "campaigns", "deliverability")
 # Their refusal must not need a tenant: platform suppressions and shared allowances have none.
 TENANT_MAY_BE_EMPTY = {
-    "campaigns.Suppression", "mailboxes.Allowance", "tenants.AuditChain", "tenants.AuditEntry", "tenants.Invitation",
+    "campaigns.Suppression", "mailboxes.Allowance", "tenants.Approval", "tenants.ApprovalEvent",
+    "tenants.AuditChain", "tenants.AuditEntry", "tenants.Invitation",
     "tenants.Membership",
 }  # fmt: skip
+TENANT_MAY_BE_EMPTY |= {"tenants.InvitationEvent", "tenants.MembershipEvent"}
 
 
 def our_models() -> list[type[models.Model]]:
     return [model for label in OURS for model in apps.get_app_config(label).get_models()]
+
+
+def events() -> list[type[models.Model]]:
+    """The tables of the history: written by triggers only."""
+    return [model for model in our_models() if issubclass(model, history.Event)]
 
 
 def owned() -> list[type[models.Model]]:

@@ -13,7 +13,7 @@ from campaigns.models import Campaign
 from campaigns.services import campaigns
 from outreach.common import yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
-from tenants.management import acting
+from tenants.management import acting, second_person
 from tenants.models import Tenant
 from tenants.services import actors
 
@@ -46,6 +46,8 @@ class Command(BaseCommand):
         ):
             one = acts.add_parser(act, help=help_text)
             one.add_argument("campaign", help="its name, or its id")
+            if act == "start":
+                second_person.add_arguments(one)
             if act in ("pause", "resume", "cancel"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
             self._common(one, writes=act in ACTS)
@@ -84,11 +86,13 @@ class Command(BaseCommand):
             return campaigns.status(campaign)
         if act == "check":
             return {"campaign": campaign.pk, "name": campaign.name, "missing": campaigns.preflight(campaign)}
-        reason = {"reason": options["reason"]} if "reason" in options else {}
-        if not all(yaml_files.storable(text) for text in reason.values()):
+        given = {"reason": options["reason"]} if "reason" in options else {}
+        if not all(yaml_files.storable(text) for text in given.values()):
             raise BadInput("--reason: holds bytes that are no text.")
-        with transaction.atomic():
-            campaign = ACTS[act](campaign, actor=who, **reason)
+        if act == "start":
+            given = {"approval": options["approval"]}
+        with second_person.asked(who, options), transaction.atomic():
+            campaign = ACTS[act](campaign, actor=who, **given)
             report = campaigns.status(campaign)
             transaction.set_rollback(options["dry_run"])
         return report

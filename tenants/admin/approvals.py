@@ -1,0 +1,125 @@
+"""The work list of acts that wait for a second person, and each tenant's lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.contrib import admin
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from tenants import acts
+from tenants.admin.base import TenantAdmin
+from tenants.admin.columns import row_link, state
+from tenants.models import Approval, ApprovalPolicy
+from tenants.services import approvals
+
+
+class NoteForm(forms.Form):
+    """Why so; whoever asked reads it."""
+
+    note = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget, label=_("Why so"))
+
+
+class RemarkForm(forms.Form):
+    """A remark, where none is needed."""
+
+    note = forms.CharField(max_length=300, required=False, widget=UnfoldAdminTextInputWidget, label=_("Remark"))
+
+
+class StateFilter(admin.SimpleListFilter):
+    """What waits is shown unless something else is asked for."""
+
+    title, parameter_name = _("state"), "state"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("all", _("all")), *((key, title) for key, title in Approval.State.choices if key != "asked")]
+
+    def choices(self, changelist: Any) -> Any:
+        first = {"selected": self.value() is None, "query_string": changelist.get_query_string(remove=["state"]),
+                 "display": _("waiting")}  # fmt: skip
+        _all, *rest = super().choices(changelist)
+        return [first, *rest]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        if self.value() == "all" or "subject_id" in request.GET:
+            return queryset
+        return queryset.filter(state=self.value() or Approval.State.ASKED)
+
+
+@admin.register(Approval)
+class ApprovalAdmin(TenantAdmin):
+    list_display = ("what", "about", "agreed_on", "reason", "asker", "tenant", "state_label", "expires_at")
+    list_filter = (StateFilter, "tenant")
+    linked_by = ("tenant__id__exact", "subject_id", "act")
+    list_select_related = ("tenant", "asked_by")
+    sortable_by = ()
+    ordering = ("pk",)
+    fieldsets = (
+        (None, {"fields": ("what", "about", "agreed_on", "reason", "tenant")}),
+        (_("State"), {"fields": ("state_label", "expires_at", "note", "decided_by", "decided_at", "used_at")}),
+        (_("Asked"), {"fields": ("asker", "asked_at")}),
+    )
+    actions = ("grant", "refuse", "withdraw")
+    targets = {"grant": "granted", "refuse": "refused", "withdraw": "withdrawn"}
+
+    @admin.display(description=_("act"))
+    def what(self, row):
+        act = acts.get(row.act)
+        return act.title if act else row.act
+
+    @admin.display(description=_("of"))
+    def about(self, row):
+        """The row as it is now, for who may see it."""
+        model = apps.get_model(row.subject)
+        found = model._default_manager.filter(pk=row.subject_id).first()
+        meta = model._meta
+        text = str(found) if found else f"{meta.verbose_name} {row.subject_id}"
+        return row_link(f"{meta.app_label}_{meta.model_name}", row.subject_id, text)
+
+    @admin.display(description=_("to agree on"))
+    def agreed_on(self, row):
+        return ", ".join(f"{key}: {value}" for key, value in sorted(row.terms.items())) or "-"
+
+    @admin.display(description=_("asked by"))
+    def asker(self, row):
+        if row.asked_by_key_id:
+            return row_link("tenants_apikey", row.asked_by_key_id, _("key %s") % row.asked_by_key_id)
+        return row.asked_by or _("the system")
+
+    @admin.display(description=_("state"))
+    def state_label(self, row):
+        late = row.state in (Approval.State.ASKED, Approval.State.GRANTED) and row.expires_at <= now()
+        shown = Approval.State.EXPIRED if late else Approval.State(row.state)
+        return state(shown.value, shown.label)
+
+    @admin.action(description=_("Agree"), permissions=["approve"])
+    def grant(self, request, queryset):
+        question = _("Whoever asked may then do exactly this, once, while the agreement holds.")
+        return self.ask(request, queryset, approvals.grant, question=question, form_class=RemarkForm)
+
+    @admin.action(description=_("Refuse"), permissions=["approve"])
+    def refuse(self, request, queryset):
+        question = _("It is not done; it may be asked for again.")
+        return self.ask(request, queryset, approvals.refuse, question=question, form_class=NoteForm)
+
+    @admin.action(description=_("Take back"), permissions=["view"])
+    def withdraw(self, request, queryset):
+        return self.each(request, queryset, approvals.withdraw)
+
+    def has_approve_permission(self, request):
+        return request.actor.can("tenants.approve")
+
+
+@admin.register(ApprovalPolicy)
+class ApprovalPolicyAdmin(TenantAdmin):
+    """From which line on a tenant's acts need a second person; changed on the tenant's page."""
+
+    list_display = ("tenant", "launch_above", "cap_above", "export_above", "release", "lift", "account")
+    list_select_related = ("tenant",)
+    linked_by = ("tenant__id__exact",)
+    sortable_by = ()
+    fields = (*list_display, "decide_hours", "use_hours")
