@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> None:
     if command in {"up", "demo"}:
         port = re.search(r"--port[= ](\d+)", " ".join(arguments))
         firststart.write(embedded.state_dir(), int(port[1]) if port else 8000)
+        firststart.complete(embedded.state_dir())
     if command == "demo":
         conditions.apply(arguments)
     name = "" if command.startswith("-") else command

@@ -41,8 +41,9 @@ def keys_are_keys(app_configs: Any, **kwargs: Any) -> list[Error]:
                 found.append(Error(f"{name}: the entry {key_id[:12]!r} {fault}.", hint=hint, id="outreach.E001"))
         if len(set(ids)) != len(ids):
             found.append(Error(f"{name}: a key id stands there twice.", id="outreach.E001"))
-    if fault := bad_key(settings.HASH_KEY):
-        found.append(Error(f"HASH_KEY {fault}.", id="outreach.E001"))
+    for name in ("HASH_KEY", "AUDIT_KEY"):
+        if fault := bad_key(getattr(settings, name)):
+            found.append(Error(f"{name} {fault}.", id="outreach.E001"))
     return found
 
 

@@ -20,17 +20,29 @@ def text(port: int) -> str:
     """Return a fresh configuration for a console that only this machine reaches."""
     return f"""\
 # Written at the first start; variables of the environment go before these. Keep this file: the keys
-# open stored passwords and unsubscribe links, and HASH_KEY must never change.
+# open stored passwords and unsubscribe links, and HASH_KEY and AUDIT_KEY must never change.
 DEBUG=0
 SECRET_KEY={secrets.token_urlsafe(50)}
 CREDENTIAL_KEYS=k1:{key()}
 TOKEN_KEYS=k1:{key()}
 HASH_KEY={key()}
+AUDIT_KEY={key()}
 # For this machine only. Real use: a host name, https in PUBLIC_URL, and the last line taken out.
 ALLOWED_HOSTS=localhost,127.0.0.1,[::1]
 PUBLIC_URL=http://localhost:{port}
 INSECURE_HTTP=1
 """
+
+
+def complete(state_dir: Path) -> None:
+    """Add what a newer release needs to a file that an older one wrote here, and to no other file."""
+    target = state_dir / "env"
+    if not target.exists() or os.environ.get("AUDIT_KEY"):
+        return
+    found = target.read_text()
+    if found.startswith("# Written at the first start;") and "\nAUDIT_KEY=" not in found:
+        with target.open("a") as file:
+            file.write(f"{'' if found.endswith(chr(10)) else chr(10)}AUDIT_KEY={key()}\n")
 
 
 def write(state_dir: Path, port: int) -> bool:

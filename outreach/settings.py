@@ -52,11 +52,12 @@ PUBLIC_URL = required(
 INSECURE_HTTP = env.bool("INSECURE_HTTP", default=DEBUG)  # plain http, for a console that listens on loopback only
 EHLO_NAME = env.str("EHLO_NAME", default=urlsplit(PUBLIC_URL).hostname or "localhost")
 
-# --- Keys: CREDENTIAL_KEYS and TOKEN_KEYS rotate (newest first, all of them open); HASH_KEY never changes ---
+# --- Keys: CREDENTIAL_KEYS and TOKEN_KEYS rotate (newest first, all of them open); HASH_KEY, AUDIT_KEY never change
 
 KEY_REMEDY = "Make one with: echo k1:$(head -c 32 /dev/urandom | base64)"
 CREDENTIAL_KEYS = required("CREDENTIAL_KEYS", KEY_REMEDY, "dev:" + development_key("credentials"))
 TOKEN_KEYS = required("TOKEN_KEYS", KEY_REMEDY, "dev:" + development_key("tokens"))
+AUDIT_KEY = required("AUDIT_KEY", "Make one with: head -c 32 /dev/urandom | base64", development_key("audit"))
 HASH_KEY = required("HASH_KEY", "Make one with: head -c 32 /dev/urandom | base64", development_key("hashes"))
 
 # --- Database: three roles; a missing one falls back to the web's, and `doctor` says that isolation is weaker

@@ -9,8 +9,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from outreach.common import circumstances
-from tenants.services import actors
+from tenants.services import actors, audit
 from tenants.services.actors import Actor
+
+REFUSALS = (403, 404)
 
 
 def actor_of(user: Any) -> Actor:
@@ -24,6 +26,7 @@ class ActorMiddleware:
 
     Stands after django_otp's middleware. A request that only reads is one transaction, templates included; one
     that acts is not, so that each act of it stands or falls by itself and may be begun again after a deadlock.
+    What somebody asked for and may not have, or is not there for them, stands in the audit.
     """
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
@@ -32,7 +35,15 @@ class ActorMiddleware:
     def __call__(self, request: Any) -> Any:
         request.actor = actor_of(request.user)
         with circumstances.amended(**request.actor.ids()), request.actor.scope():
-            if request.actor.user_id is None or request.method not in ("GET", "HEAD"):
-                return self.get_response(request)
-            with transaction.atomic():
-                return self.get_response(request)
+            response = self._answer(request)
+            if response.status_code in REFUSALS and request.resolver_match:
+                asked = request.resolver_match.captured_kwargs
+                row = str(asked.get("object_id") or asked.get("pk") or "")
+                audit.refused(request.actor, response.status_code, request.resolver_match.route, row)
+        return response
+
+    def _answer(self, request: Any) -> Any:
+        if request.actor.user_id is None or request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        with transaction.atomic():
+            return self.get_response(request)

@@ -17,6 +17,7 @@ OPERATE = READ | {
     "mailboxes.hold",
 }
 MANAGE = OPERATE | {
+    "tenants.audit",
     "campaigns.export",
     "campaigns.settle",
     "mailboxes.import",

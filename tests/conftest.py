@@ -79,16 +79,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     use_role(wanted_role)
 
 
+# What keeps the audit from being truncated, switched off and on by who owns it.
+TRIGGERS = """
+DO $$ DECLARE found record; BEGIN
+    FOR found IN SELECT tgrelid::regclass AS name, tgname FROM pg_trigger WHERE tgfoid = 'app_append_only'::regproc LOOP
+        EXECUTE format('ALTER TABLE %s {} TRIGGER %I', found.name, found.tgname);
+    END LOOP;
+END $$"""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _flush_as_owner() -> Iterator[None]:
     """Only the owner may truncate what a transactional test left."""
     tear_down = TransactionTestCase._fixture_teardown
 
     def as_owner(test: TransactionTestCase) -> None:
-        with signed_in("owner"):
-            with connection.cursor() as cursor:
-                cursor.execute("SET app.append_only = 'off'")  # this connection ends with the block
+        with signed_in("owner"), connection.cursor() as cursor:
+            cursor.execute(TRIGGERS.format("DISABLE"))
             tear_down(test)
+            cursor.execute(TRIGGERS.format("ENABLE"))
 
     TransactionTestCase._fixture_teardown = as_owner
     yield

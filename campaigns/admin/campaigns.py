@@ -15,12 +15,12 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from campaigns import reports
-from campaigns.admin.exporting import Exports
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to, row_link
+from tenants.admin.exporting import Exports
 
 CHART_POINTS = 240
 STEPS_SECONDS = (10, 60, 300, 600, 3600, 6 * 3600, 86400)

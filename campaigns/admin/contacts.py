@@ -6,12 +6,12 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.admin.exporting import Exports
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Contact, Enrolment
 from campaigns.services import exporting
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to
+from tenants.admin.exporting import Exports
 
 
 class EnrolmentInline(ReadOnlyInline):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.admin.exporting import Exports
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import ContactList, ListEntry
 from campaigns.services import exporting
 from outreach.common.freshness import kept
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import link_to
+from tenants.admin.exporting import Exports
 
 
 @admin.register(ContactList)

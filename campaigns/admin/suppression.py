@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from campaigns.admin.exporting import Exports
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Suppression
 from campaigns.services import exporting, suppression
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, row_link
+from tenants.admin.exporting import Exports
 from tenants.models import Tenant
 
 PLATFORM = "platform"

@@ -142,6 +142,7 @@ def start(campaign: Campaign, *, actor: Actor) -> Campaign:
     """
     actor.require("campaigns.start", campaign)
     campaign = _locked(campaign)
+    before = campaign.status
     campaign.move_to(Campaign.Status.RUNNING)
     missing = preflight(campaign)
     if missing:
@@ -154,7 +155,7 @@ def start(campaign: Campaign, *, actor: Actor) -> Campaign:
     campaign.steps.filter(frozen_at=None).update(frozen_at=Now())
     _enrol_chunk(campaign)
     want_plan(campaign.tenant_id)
-    audit.record(actor, "campaign.started", campaign)
+    audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status)
     campaign.refresh_from_db()
     return campaign
 
@@ -200,11 +201,12 @@ def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Stop handing out this campaign's mail; what is past the final dot still counts as sent."""
     actor.require("campaigns.pause", campaign)
     campaign = _locked(campaign)
+    before = campaign.status
     campaign.move_to(Campaign.Status.PAUSED)
     campaign.status_reason = reason
     campaign.save(update_fields=["status", "status_reason"])
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
-    audit.record(actor, "campaign.paused", campaign, reason=reason)
+    audit.record(actor, "campaign.paused", campaign, reason=reason, before=before, after=campaign.status)
     return campaign
 
 
@@ -218,12 +220,13 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     missing = preflight(campaign)
     if missing:
         raise NotReady(f"{campaign} can't go on yet: {' '.join(missing)}", missing=missing)
+    before = campaign.status
     campaign.move_to(Campaign.Status.RUNNING)
     campaign.status_reason = reason
     campaign.save(update_fields=["status", "status_reason"])
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
     want_plan(campaign.tenant_id)
-    audit.record(actor, "campaign.resumed", campaign, reason=reason)
+    audit.record(actor, "campaign.resumed", campaign, reason=reason, before=before, after=campaign.status)
     return campaign
 
 
@@ -232,6 +235,7 @@ def cancel(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """End the campaign for good: what waits is cancelled, nobody else is written to."""
     actor.require("campaigns.cancel", campaign)
     campaign = _locked(campaign)
+    before = campaign.status
     campaign.move_to(Campaign.Status.CANCELLED)
     campaign.status_reason = reason
     campaign.enrolled_to = campaign.enrol_until = None
@@ -247,7 +251,7 @@ def cancel(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
             "AND due_at IS NOT NULL ORDER BY id FOR UPDATE)",
             [campaign.pk],
         )
-    audit.record(actor, "campaign.cancelled", campaign, reason=reason)
+    audit.record(actor, "campaign.cancelled", campaign, reason=reason, before=before, after=campaign.status)
     return campaign
 
 

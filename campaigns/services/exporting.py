@@ -1,43 +1,32 @@
-"""Rows as CSV files for people: safe to open in a spreadsheet, complete when the function returns.
-
-A file is made at once, while the rows of its reader are in scope; nothing is read later, when they no longer are.
-No cell begins like a formula; what import_contacts reads from such a file is what stood in the row.
-"""
+"""People, suppressions and messages as CSV files (outreach.common.csv_files), each with its line in the audit."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime
-from tempfile import SpooledTemporaryFile
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-import structlog
 from django.db import transaction
 from django.db.models import F, Func, QuerySet
 
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Suppression
 from campaigns.services import contact_rows
-from outreach.common import formulas
+from outreach.common import csv_files
+from outreach.common.csv_files import Cells
 from outreach.common.errors import BadInput, NotAllowed
 from tenants.models import Tenant
 from tenants.services import actors, audit
 from tenants.services.actors import Actor
 
-log = structlog.get_logger(__name__)
 PERMISSION = "campaigns.export"
 LIMIT = 200_000  # rows of one file
 CHUNK = 2_000  # rows that are read at once
-MEMORY_BYTES = 4 * 2**20  # of one file; the rest is on disk
 
 SUPPRESSION_COLUMNS = ("entry", "kind", "scope", "reason", "via", "created_at", "lifted_at")
 MESSAGE_COLUMNS = (
     "campaign", "recipient", "sender", "status", "reason", "outcome", "tries", "due_at", "sent_at", "message_id",
     "reply_text",
 )  # fmt: skip
-Cells = Callable[[Any], Iterable[Any]]
 
 
 @transaction.atomic
@@ -112,24 +101,17 @@ def _keys() -> Func:
 
 def _file(rows: QuerySet[Any], columns: Sequence[str], cells: Cells, *, actor: Actor, action: str) -> IO[bytes]:
     """The file, at its beginning, and a line in the audit of each tenant that had rows in it."""
-    made: Any = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 (the response closes it)
     counts: Counter[int | None] = Counter()
-    try:
-        text = io.TextIOWrapper(made, encoding="utf-8-sig", newline="", write_through=True)
-        writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-        writer.writerow(map(_cell, columns))
-        for row in _in_chunks(rows):
-            writer.writerow(map(_cell, cells(row)))
-            counts[row.tenant_id] += 1
-        text.detach()
-        made.seek(0)
-    except BaseException:
-        made.close()
-        raise
-    for tenant in Tenant.objects.filter(pk__in=[pk for pk in counts if pk]):
+
+    def counted(row: Any) -> Iterable[Any]:
+        counts[row.tenant_id] += 1
+        return cells(row)
+
+    made = csv_files.write(_in_chunks(rows), columns, counted)
+    for tenant in Tenant.objects.filter(pk__in=[pk for pk in counts if pk]).order_by("pk"):
         audit.record(actor, action, tenant, rows=counts[tenant.pk])
     if counts[None]:
-        log.info(action, actor_kind=actor.kind, actor_user_id=actor.user_id, scope="platform", rows=counts[None])
+        audit.record(actor, action, rows.model, rows=counts[None])
     return made
 
 
@@ -139,11 +121,3 @@ def _in_chunks(rows: QuerySet[Any]) -> Iterator[Any]:
     while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
         yield from chunk
         last = chunk[-1].pk
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    return formulas.escape(value.isoformat() if isinstance(value, date) else str(value))

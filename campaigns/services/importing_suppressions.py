@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import structlog
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
@@ -24,7 +23,6 @@ from tenants.models import Tenant
 from tenants.services import audit
 from tenants.services.actors import Actor
 
-log = structlog.get_logger(__name__)
 SHAPE = Shape(one_of=("email", "address", "domain"), optional=("kind", "reason"))
 STAGE = "suppression_stage"
 COLUMNS = (
@@ -192,8 +190,5 @@ def _push(tenant_id: int | None) -> None:
 
 
 def _record(tenant: Tenant | None, actor: Actor, report: Report) -> None:
-    counts = {"created": report.created, "unchanged": report.unchanged, "refused": report.refused}
-    if tenant:
-        audit.record(actor, "suppressions.imported", tenant, **counts, dry_run=report.dry_run)
-    else:
-        log.info("suppressions.imported", actor_kind=actor.kind, scope="platform", **counts, dry_run=report.dry_run)
+    counts: dict[str, Any] = {"created": report.created, "unchanged": report.unchanged, "refused": report.refused}
+    audit.record(actor, "suppressions.imported", tenant or Suppression, **counts, dry_run=report.dry_run)

@@ -33,6 +33,7 @@ def settle(message: Message, *, actor: Actor, sent: bool, evidence: str) -> Mess
             source=row.status,
             target=target,
         )
+    before = row.status
     row.status, row.reason = target, "" if sent else NOT_SENT
     row.reply_text = evidence.strip()[:500]
     if sent:
@@ -42,6 +43,6 @@ def settle(message: Message, *, actor: Actor, sent: bool, evidence: str) -> Mess
     Enrolment.objects.filter(pk=row.enrolment_id, status=Enrolment.Status.ACTIVE).update(
         due_at=None, waits_for="", **ended
     )
-    audit.record(actor, "message.settled", row, sent=sent)
+    audit.record(actor, "message.settled", row, before=before, after=target)
     message.refresh_from_db()
     return message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -17,7 +16,6 @@ from tenants.models import Tenant
 from tenants.services import audit
 from tenants.services.actors import Actor
 
-log = structlog.get_logger(__name__)
 BULK = 10_000  # entries from which one pass over all contacts beats a look-up for each
 
 
@@ -80,10 +78,8 @@ def suppress(
     Suppression.objects.bulk_create(rows, ignore_conflicts=True, batch_size=5000)
     new = known.count() - before
     push(tenant.pk if tenant else None, [bytes(row.hash) for row in rows], campaign.pk if campaign else None)
-    if tenant:
-        audit.record(actor, "suppression.added", tenant, entries=len(rows), reason=reason)
-    else:
-        log.info("suppression.added", actor_kind=actor.kind, scope="platform", entries=len(rows), reason=reason)
+    facts = {"entries": len(rows), "new": new, "scope": scope, "via": via}
+    audit.record(actor, "suppression.added", campaign or tenant or Suppression, reason=reason, **facts)
     return new
 
 

@@ -26,11 +26,12 @@ def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
     """Send nothing more from this mailbox until somebody releases it; its waiting mail goes back to the planner."""
     actor.require("mailboxes.quarantine", mailbox)
     mailbox = _locked(mailbox)
+    before = mailbox.state
     mailbox.move_to(Mailbox.State.QUARANTINED)
     mailbox.state_reason = reason
     mailbox.save(update_fields=["state", "state_reason"])
     hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
-    audit.record(actor, "mailbox.quarantined", mailbox, reason=reason)
+    audit.record(actor, "mailbox.quarantined", mailbox, reason=reason, before=before, after=mailbox.state)
     return mailbox
 
 
@@ -45,10 +46,11 @@ def release(mailbox: Mailbox, *, actor: Actor, reason: str = "") -> Mailbox:
             source=mailbox.state,
             target="active",
         )
+    before = mailbox.state
     mailbox.move_to(Mailbox.State.ACTIVE)
     mailbox.state_reason, mailbox.failures = reason, 0
     mailbox.save(update_fields=["state", "state_reason", "failures"])
-    audit.record(actor, "mailbox.released", mailbox, reason=reason)
+    audit.record(actor, "mailbox.released", mailbox, reason=reason, before=before, after=mailbox.state)
     return mailbox
 
 
@@ -58,11 +60,12 @@ def retire(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
     actor.require("mailboxes.quarantine", mailbox)
     actor.require("mailboxes.release", mailbox)  # who may not put one back may not end one either
     mailbox = _locked(mailbox)
+    before = mailbox.state
     mailbox.move_to(Mailbox.State.RETIRED)
     mailbox.state_reason = reason
     mailbox.save(update_fields=["state", "state_reason"])
     hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
-    audit.record(actor, "mailbox.retired", mailbox, reason=reason)
+    audit.record(actor, "mailbox.retired", mailbox, reason=reason, before=before, after=mailbox.state)
     return mailbox
 
 
@@ -79,15 +82,16 @@ def set_hold(mailbox: Mailbox, hold: str, *, actor: Actor, reason: str = "") -> 
     mailbox = _locked(mailbox)
     if mailbox.hold == hold:
         raise InvalidMove(f"The hold of {mailbox} is {hold} already.", source=hold, target=hold)
+    before = mailbox.hold
     mailbox.hold, mailbox.state_reason = hold, reason
     if hold == Mailbox.Hold.NONE:
         mailbox.failures, mailbox.blocked_until = 0, None
     mailbox.save(update_fields=["hold", "state_reason", "failures", "blocked_until"])
     if hold == Mailbox.Hold.NONE:
-        audit.record(actor, "mailbox.hold_lifted", mailbox, reason=reason)
+        audit.record(actor, "mailbox.hold_lifted", mailbox, reason=reason, before=before, after=hold)
     else:
         hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
-        audit.record(actor, "mailbox.held", mailbox, hold=hold, reason=reason)
+        audit.record(actor, "mailbox.held", mailbox, reason=reason, before=before, after=hold)
     return mailbox
 
 

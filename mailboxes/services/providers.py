@@ -13,13 +13,14 @@ from tenants.services.actors import Actor
 def _stop(account: ProviderAccount, state: str, actor: Actor, reason: str) -> ProviderAccount:
     actor.require("mailboxes.set_account_state", account)
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    before = account.state
     account.move_to(state)
     account.state_reason = reason
     account.save(update_fields=["state", "state_reason"])
     # Locked in id order, as everywhere, before any of their messages.
     boxes = Mailbox.objects.filter(home=account).order_by("pk").select_for_update(no_key=True)
     hooks.call("mailboxes.withdrawn", mailbox_ids=list(boxes.values_list("pk", flat=True)), reason=reason)
-    audit.record(actor, f"account.{state}", account, reason=reason)
+    audit.record(actor, f"account.{state}", account, reason=reason, before=before, after=state)
     return account
 
 
@@ -40,8 +41,9 @@ def activate(account: ProviderAccount, *, actor: Actor, reason: str = "") -> Pro
     """Its mailboxes are planned again from the next run on; a block by time is lifted too."""
     actor.require("mailboxes.set_account_state", account)
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    before = account.state
     account.move_to(ProviderAccount.State.ACTIVE)
     account.state_reason, account.blocked_until = reason, None
     account.save(update_fields=["state", "state_reason", "blocked_until"])
-    audit.record(actor, "account.active", account, reason=reason)
+    audit.record(actor, "account.active", account, reason=reason, before=before, after=account.state)
     return account

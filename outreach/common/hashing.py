@@ -47,6 +47,10 @@ class Hasher:
         """Return 16 bytes for everything below a domain (`*.domain`)."""
         return hmac.digest(self._key, b"wildcard\x00" + domain.encode("ascii"), "sha256")[:HASH_BYTES]
 
+    def text(self, text: str) -> bytes:
+        """Return 16 bytes for any text that is kept as a hash only, as an address in a reason."""
+        return hmac.digest(self._key, b"text\x00" + text.encode("utf-8"), "sha256")[:HASH_BYTES]
+
     def derive(self, *parts: object) -> bytes:
         """Return 32 bytes for this sequence of parts (by their text), as a subkey or as an id."""
         encoded = [str(part).encode("utf-8") for part in parts]

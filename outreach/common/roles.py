@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-# Web and worker read these and write none of them; their rows come from functions with the owner's rights.
-# Each has the operation AppendOnly (tenants.models.append_only) in its migration.
-APPEND_ONLY = (
-    "pghistory_context",  # comes with pghistory; we keep the context in the events themselves
+# Tables that web and worker only read: rows come through functions of the owner (tenants.models.audit, .history).
+READ_ONLY = (
     "tenants_auditentry",
+    "tenants_auditchain",
     "tenants_apikeyevent",
     "tenants_breakglassevent",
     "tenants_checklistentryevent",
@@ -29,6 +28,7 @@ APPEND_ONLY = (
     "campaigns_campaignevent",
     "campaigns_contactlistevent",
     "campaigns_stepevent",
+    "pghistory_context",  # comes with pghistory; we keep the context in the events themselves
 )
 
 
@@ -66,7 +66,8 @@ def create_roles_sql(owner: str, web: str, worker: str) -> str:
 def grants_sql(web: str, worker: str) -> str:
     """Return statements that let web and worker read and write all tables, those of later migrations too.
 
-    Run by the owner inside its database. What it opens of the tables that take new rows only is closed again.
+    Run by the owner inside its database. Rows of other tenants are kept from them by policies, and READ_ONLY
+    tables by taking the rights away again.
     """
     names = ", ".join(identifier(name) for name in dict.fromkeys((web, worker)))
     rows, numbers = "SELECT, INSERT, UPDATE, DELETE", "USAGE, SELECT"
@@ -77,28 +78,26 @@ def grants_sql(web: str, worker: str) -> str:
             f"GRANT {numbers} ON ALL SEQUENCES IN SCHEMA public TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rows} ON TABLES TO {names};",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {numbers} ON SEQUENCES TO {names};",
-            append_only_sql(web, worker),
+            revokes_sql(web, worker),
         ]
     )
 
 
-def append_only_sql(web: str, worker: str) -> str:
-    """Return a statement that leaves web and worker nothing but SELECT on those of APPEND_ONLY that are there.
+def revokes_sql(web: str, worker: str) -> str:
+    """Return a statement that leaves web and worker nothing but reading in those of READ_ONLY that exist.
 
-    Run by the owner, whose own rights stay where it is the same role.
+    Run by the owner, whose own rights stay even where one of them is the same role: its functions write there.
     """
-    tables, names = (", ".join(map(literal, each)) for each in (APPEND_ONLY, dict.fromkeys((web, worker))))
+    tables, names = (", ".join(map(literal, each)) for each in (READ_ONLY, dict.fromkeys((web, worker))))
     return (
-        "DO $closed$ DECLARE kept text; closed text; BEGIN\n"
-        f"  FOREACH kept IN ARRAY ARRAY[{tables}] LOOP\n"
+        f"DO $revokes$ DECLARE name text; closed text; BEGIN\n"
+        f"  FOREACH name IN ARRAY ARRAY[{tables}] LOOP\n"
         f"    FOREACH closed IN ARRAY ARRAY[{names}] LOOP\n"
-        "      IF to_regclass(kept) IS NOT NULL AND closed <> current_user THEN\n"
-        "        EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ' || quote_ident(kept)\n"
-        "          || ' FROM ' || quote_ident(closed);\n"
-        "      END IF;\n"
-        "    END LOOP;\n"
-        "  END LOOP;\n"
-        "END $closed$;"
+        f"      CONTINUE WHEN to_regclass(name) IS NULL OR closed = current_user;\n"
+        f"      EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ' || name || ' FROM ' || quote_ident(closed);\n"
+        f"    END LOOP;\n"
+        f"  END LOOP;\n"
+        f"END $revokes$;"
     )
 
 
@@ -112,3 +111,12 @@ def grant(apps: Any, schema_editor: Any) -> None:
     owner, web, worker = (settings.DATABASE_USERS[role] for role in ("owner", "web", "worker"))
     if {web, worker} != {owner}:
         schema_editor.execute(grants_sql(web, worker))
+
+
+def revoke(apps: Any, schema_editor: Any) -> None:
+    """For RunPython in a migration that makes READ_ONLY tables."""
+    from django.conf import settings
+
+    owner, web, worker = (settings.DATABASE_USERS[role] for role in ("owner", "web", "worker"))
+    if {web, worker} != {owner}:
+        schema_editor.execute(revokes_sql(web, worker))

@@ -79,6 +79,11 @@ NAVIGATION: list[dict[str, Any]] = [
         more=[BREAK_GLASS, ROLES],
     ),
     models(
+        _("Who did what"),
+        (_("Audit"), "history_edu", "tenants_auditentry", "tenants.audit"),
+        (_("Audit chains"), "link", "tenants_auditchain", "tenants.audit"),
+    ),
+    models(
         _("Platform"),
         (_("Tenants"), "apartment", "tenants_tenant", "tenants.view"),
         (_("API keys"), "vpn_key", "tenants_apikey", "tenants.issue_keys"),

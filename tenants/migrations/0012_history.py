@@ -9,14 +9,13 @@ from django.db import migrations, models
 
 import tenants.models.history
 from tenants.models import AppendOnly, ProtectTenantRows
-from tenants.models.append_only import FUNCTION, NO_FUNCTION
 
 
 class Migration(migrations.Migration):
     """Events of what is configured: who changed what from where, beneath the audit."""
 
     dependencies = [
-        ("tenants", "0007_tenant_record"),
+        ("tenants", "0008_audit"),
         ("pghistory", "0007_auto_20250421_0444"),
     ]
 
@@ -869,7 +868,6 @@ class Migration(migrations.Migration):
             model_name="tenantrecordevent",
             index=models.Index(fields=["id", "pgh_id"], name="tenantrecordevent_row"),
         ),
-        migrations.RunSQL(FUNCTION, NO_FUNCTION),
         ProtectTenantRows(
             "ApiKeyEvent",
             "BreakGlassEvent",

@@ -2,6 +2,7 @@
 
 from tenants.models.api_keys import ApiKey
 from tenants.models.append_only import AppendOnly
+from tenants.models.audit import AuditChain, AuditEntry
 from tenants.models.base import AddTenantKeys, TenantForeignKey, TenantImplied, TenantOwned
 from tenants.models.invitations import Invitation
 from tenants.models.leases import Lease
@@ -15,6 +16,8 @@ __all__ = [
     "AddTenantKeys",
     "ApiKey",
     "AppendOnly",
+    "AuditChain",
+    "AuditEntry",
     "BreakGlass",
     "ChecklistEntry",
     "Invitation",

@@ -1,35 +1,23 @@
-"""Tables that take new rows only: a migration operation, and the trigger that stands behind the missing grants.
+"""Tables that take new rows only, as a migration operation.
 
 Web and worker may only read them (outreach.common.roles takes the rest away); rows come from functions that run
-with the owner's rights. The trigger is for the owner, who could change everything and must not by accident.
+with the owner's rights. The trigger is for the owner, who could change everything and must not by accident; its
+function came with the audit (tenants.models.audit).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.migrations.operations.base import Operation
 
 from outreach.common import roles
-
-# Part of migrations that have landed: a change is a new function in a new migration.
-# Whoever means it says SET LOCAL app.append_only = 'off' first; to web and worker that opens nothing.
-FUNCTION = """
-CREATE FUNCTION app_append_only() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
-BEGIN
-    IF current_setting('app.append_only', true) IS DISTINCT FROM 'off' THEN
-        RAISE EXCEPTION '% takes new rows only.', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    RETURN NULL;
-END $$"""
-NO_FUNCTION = "DROP FUNCTION app_append_only()"
 
 
 class AppendOnly(Operation):
     """No UPDATE, DELETE or TRUNCATE on the tables of these models, and no INSERT by web and worker.
 
-    The tables have to stand in roles.APPEND_ONLY, so that a later GRANT opens none of them again.
+    The tables have to stand in roles.READ_ONLY, so that a later GRANT opens none of them again.
     """
 
     reduces_to_sql = True
@@ -50,8 +38,7 @@ class AppendOnly(Operation):
                 f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
                 "FOR EACH STATEMENT EXECUTE FUNCTION app_append_only()"
             )
-        users = settings.DATABASE_USERS
-        schema_editor.execute(roles.append_only_sql(users["web"], users["worker"]))
+        roles.revoke(None, schema_editor)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         for table in self._tables(app_label, schema_editor, from_state):

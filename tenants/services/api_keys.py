@@ -71,7 +71,7 @@ def issue(
         expires_at=expires_at,
         created_by_id=actor.user_id,
     )
-    audit.record(actor, "key.issued", key, tenant_id=tenant.pk, scopes=wanted)
+    audit.record(actor, "key.issued", key, scopes=wanted, ranges=key.ranges, until=expires_at)
     return key, f"ok_{prefix}_{secret}"
 
 
@@ -97,7 +97,7 @@ def revoke(key: ApiKey, *, actor: Actor) -> ApiKey:
         raise InvalidMove(f"{key} is revoked already.", source="revoked", target="revoked")
     key.revoked_at = now()
     key.save(update_fields=["revoked_at"])
-    audit.record(actor, "key.revoked", key, tenant_id=key.tenant_id)
+    audit.record(actor, "key.revoked", key)
     return key
 
 

@@ -49,7 +49,7 @@ def invite(
             email=email, role=role, tenant_id=tenant_id, membership_expires_at=expires_at, token_hash=_hash(token),
             invited_by_id=actor.user_id, expires_at=until if expires_at is None else min(until, expires_at),
         )  # fmt: skip
-    audit.record(actor, "invitation.made", made, role=role, tenant_id=tenant_id)
+        audit.record(actor, "invitation.made", made, role=role)
     return made, token
 
 
@@ -65,7 +65,7 @@ def revoke(invitation: Invitation, *, actor: Actor) -> Invitation:
             raise InvalidMove(f"This invitation was {was} already.", source=was, target="revoked")
         invitation.revoked_at = now()
         invitation.save(update_fields=["revoked_at"])
-    audit.record(actor, "invitation.revoked", invitation, tenant_id=invitation.tenant_id)
+        audit.record(actor, "invitation.revoked", invitation)
     return invitation
 
 
@@ -118,10 +118,7 @@ def accept(token: str, password: str = "", *, actor: Actor) -> SignIn:
             )  # fmt: skip
         invitation.accepted_at, invitation.accepted_by = now(), sign_in.user
         invitation.save(update_fields=["accepted_at", "accepted_by"])
-    audit.record(
-        actor, "invitation.accepted", invitation, user_id=sign_in.user.pk, role=invitation.role,
-        tenant_id=invitation.tenant_id,
-    )  # fmt: skip
+        audit.record(actor, "invitation.accepted", invitation, user_id=sign_in.user.pk, role=invitation.role)
     return sign_in
 
 

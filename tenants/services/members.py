@@ -87,7 +87,7 @@ def grant(
                 made = Membership.objects.create(user=user, role=role, tenant_id=tenant_id, expires_at=expires_at)
         except IntegrityError as error:
             raise BadInput(f"{user} is {permissions.ROLE_NAMES[role]} there already.", field="role") from error
-    audit.record(actor, "membership.granted", made, user_id=user.pk, role=role, tenant_id=tenant_id)
+        audit.record(actor, "membership.granted", made, after=role, user_id=user.pk, until=expires_at)
     return made
 
 
@@ -120,7 +120,7 @@ def end(membership: Membership, *, actor: Actor) -> Membership:
             raise InvalidMove("This membership has ended already.", source="ended", target="ended")
         membership.ended_at = now()
         membership.save(update_fields=["ended_at"])
-    audit.record(actor, "membership.ended", membership, user_id=membership.user_id, role=membership.role)
+        audit.record(actor, "membership.ended", membership, before=membership.role, user_id=membership.user_id)
     return membership
 
 
@@ -143,7 +143,7 @@ def break_glass(slug: str, *, actor: Actor, reason: str, minutes: int = GLASS_MI
         made = BreakGlass.objects.create(
             tenant_id=tenant_id, user=user, reason=reason.strip()[:500], until=now() + timedelta(minutes=minutes)
         )
-    audit.record(actor, "glass.broken", made, tenant_id=tenant_id, reason=made.reason, minutes=minutes)
+        audit.record(actor, "glass.broken", made, reason=made.reason, minutes=minutes)
     return made
 
 
@@ -155,7 +155,7 @@ def mend(glass: BreakGlass, *, actor: Actor) -> BreakGlass:
     with reaching(glass.tenant_id):
         BreakGlass.objects.filter(pk=glass.pk, ended_at=None).update(ended_at=Now())
         glass.refresh_from_db()
-    audit.record(actor, "glass.mended", glass, tenant_id=glass.tenant_id)
+        audit.record(actor, "glass.mended", glass)
     return glass
 
 

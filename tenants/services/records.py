@@ -84,10 +84,11 @@ def decide(
         raise BadInput("Say why it is not needed.", field="note")
     if not yaml_files.storable(note):
         raise BadInput("The note has a character that can't be stored.", field="note")
+    before = entry.state
     entry.state, entry.note = state, note.strip()
     entry.done_on = None if state == ChecklistEntry.State.OPEN else on or now().date()
     entry.save()
-    audit.record(actor, "checklist.decided", entry, key=key, state=state)
+    audit.record(actor, "checklist.decided", entry, key=key, before=before, after=state)
     return entry
 
 

@@ -64,7 +64,7 @@ def suspend(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     tenant.move_to(Tenant.Status.SUSPENDED)
     tenant.save(update_fields=["status"])
     hooks.call("tenants.suspended", tenant=tenant, reason=reason)
-    audit.record(actor, "tenant.suspended", tenant)
+    audit.record(actor, "tenant.suspended", tenant, reason=reason, before="active", after="suspended")
     return tenant
 
 
@@ -76,7 +76,7 @@ def reinstate(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     tenant.move_to(Tenant.Status.ACTIVE)
     tenant.plan_wanted_at = Now()
     tenant.save(update_fields=["status", "plan_wanted_at"])
-    audit.record(actor, "tenant.reinstated", tenant, reason=reason)
+    audit.record(actor, "tenant.reinstated", tenant, reason=reason, before="suspended", after="active")
     return tenant
 
 

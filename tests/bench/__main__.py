@@ -46,11 +46,18 @@ def history(names: frozenset[str], quick: bool) -> Iterable[Row]:
     return history.rows(names, quick=quick)
 
 
+def auditing(names: frozenset[str], quick: bool) -> Iterable[Row]:
+    from tests.bench import auditing
+
+    return auditing.rows(names, quick=quick)
+
+
 # What is measured together, with the rows that come of it.
 GROUPS: tuple[tuple[Callable[[frozenset[str], bool], Iterable[Row]], tuple[str, ...]], ...] = (
     (sending, ("campaign", "post_office", "cpu", "never_doubling")),
     (planning, ("planner", "planner_10k", "planner_growth", "planner_list")),
     (importing, ("import", "import_memory")),
+    (auditing, ("audit_verify",)),
     (walls, ("walls_planner", "walls_import", "walls_sending")),
     (history, ("history_planner", "history_import", "history_sending")),
 )

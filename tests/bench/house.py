@@ -32,6 +32,7 @@ def configuration() -> dict[str, str]:
         "CREDENTIAL_KEYS": f"k1:{key()}",
         "TOKEN_KEYS": f"k1:{key()}",
         "HASH_KEY": key(),
+        "AUDIT_KEY": key(),
         "ALLOWED_HOSTS": "console.example.com",
         "PUBLIC_URL": "https://console.example.com",
         "SMTP_ALLOW_LOOPBACK": "1",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import pytest
-import structlog
 from django.utils import timezone
 
 from campaigns.models import Enrolment, Message
 from campaigns.services import outcomes
 from outreach.common.errors import BadInput, InvalidMove, NotAllowed
 from tenants import permissions
+from tenants.models import AuditEntry
 from tenants.services.actors import SYSTEM, Actor
 from tests import factories
 
@@ -43,15 +43,15 @@ def actor(role, tenant_id):
     [(True, "sent", "", "done"), (False, "failed", "settled_not_sent", "stopped")],
 )
 def test_settling_ends_the_doubt_and_the_waiting(uncertain, sent, status, reason, person):
-    with structlog.testing.capture_logs() as logs:
-        outcomes.settle(uncertain, actor=SYSTEM, sent=sent, evidence="log of the host, line 7")
+    outcomes.settle(uncertain, actor=SYSTEM, sent=sent, evidence="log of the host, line 7")
 
     assert (uncertain.status, uncertain.reason, uncertain.tries) == (status, reason, 1)
     assert uncertain.reply_text == "log of the host, line 7"
     assert (uncertain.sent_at is not None) == sent
     assert (uncertain.enrolment.status, uncertain.enrolment.due_at) == (person, None)
-    (entry,) = [entry for entry in logs if entry["event"] == "message.settled"]
-    assert (entry["subject_id"], entry["sent"], entry["actor_kind"]) == (uncertain.pk, sent, "system")
+    entry = AuditEntry.objects.get(action="message.settled")
+    assert (entry.subject_id, entry.before, entry.after) == (uncertain.pk, "uncertain", status)
+    assert entry.actor_kind == "system"
 
 
 def test_settled_mail_is_not_settled_again(uncertain):

@@ -147,6 +147,11 @@ def world(db) -> World:
 
 
 @pytest.fixture
+def second_world(world) -> World:
+    return World(people=9)
+
+
+@pytest.fixture
 def everything(world, chief) -> World:
     """The world, and rows of other people's models."""
     from axes.models import AccessAttempt, AccessLog

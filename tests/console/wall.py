@@ -17,6 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
 from outreach.checks import is_of_tenants
+from tenants.models import AuditChain, AuditEntry
 from tests.console.conftest import World
 from tests.rules.test_tenancy import our_models
 
@@ -38,6 +39,8 @@ def dump(world: World | None = None) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     for model in our_models():
         rows = model._base_manager.order_by("pk")
+        if world is None and model in (AuditChain, AuditEntry):
+            continue  # who is refused, and what one does to one's own rows, is written there
         if world is not None and is_of_tenants(model):
             rows = rows.filter(**{column_of(model): world.tenant.pk})
         names = [f.attname for f in model._meta.local_fields if f.name not in ("last_login", "until", "holder")]

@@ -19,6 +19,8 @@ READS = {
     "tenants.members.tenant_id_of", "tenants.api_keys.authenticate", "tenants.api_keys.hashed",
     "tenants.api_keys.network", "tenants.records.lines", "tenants.records.of", "tenants.records.red",
     "tenants.tenants.find", "tenants.users.address", "tenants.users.find",
+    "tenants.audit.keys", "tenants.audit.plain", "tenants.audit.tenant_of", "tenants.verifying.as_line",
+    "tenants.verifying.chains_of",
 }  # fmt: skip
 # Steps of an act whose service has asked already, and acts of the machinery on what a person started.
 PARTS = {
@@ -30,6 +32,7 @@ PARTS = {
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
     "tenants.audit.record",  # takes the actor first
+    "tenants.audit.refused",
     "tenants.tenants.reserve_id",
 }
 

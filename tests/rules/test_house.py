@@ -130,6 +130,7 @@ def production() -> dict[str, str]:
         "CREDENTIAL_KEYS": f"k1:{key}",
         "TOKEN_KEYS": f"k1:{key}",
         "HASH_KEY": key,
+        "AUDIT_KEY": key,
         "DATABASE_URL": "postgresql://web@127.0.0.1:1/console",
         "REDIS_URL": "redis://127.0.0.1:1/0",
     }
@@ -141,7 +142,7 @@ def run_check(env: dict[str, str], *options: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize(
-    "name", ["SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_URL", "CREDENTIAL_KEYS", "TOKEN_KEYS", "HASH_KEY"]
+    "name", ["SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_URL", "CREDENTIAL_KEYS", "TOKEN_KEYS", "HASH_KEY", "AUDIT_KEY"]
 )
 def test_production_refuses_to_start_without(name):
     run = run_check({key: value for key, value in production().items() if key != name})

@@ -20,6 +20,8 @@ PRIVILEGE = "42501"
 DEFINERS = {
     "app_all_tenants()",
     "app_api_key(text)",
+    "app_audit_append(jsonb,bytea)",
+    "app_audit_head(bigint)",
     "app_grants_of_user(bigint)",
     "app_invitation_of_token(bytea)",
     "app_tenant_of_slug(text)",

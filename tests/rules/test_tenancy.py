@@ -14,8 +14,10 @@ from tests import factories
 
 OURS = ("tenants", "mailboxes", "campaigns", "deliverability")
 # Their refusal must not need a tenant: platform suppressions and shared allowances have none.
-TENANT_MAY_BE_EMPTY = {"campaigns.Suppression", "mailboxes.Allowance", "tenants.Invitation", "tenants.Membership"}
-TENANT_MAY_BE_EMPTY |= {"tenants.InvitationEvent", "tenants.MembershipEvent"}
+TENANT_MAY_BE_EMPTY = {
+    "campaigns.Suppression", "mailboxes.Allowance", "tenants.AuditChain", "tenants.AuditEntry", "tenants.Invitation",
+    "tenants.InvitationEvent", "tenants.Membership", "tenants.MembershipEvent",
+}  # fmt: skip
 
 
 def our_models() -> list[type[models.Model]]:

@@ -21,6 +21,7 @@ class Exports:
 
     exported: ClassVar[Service]
     exported_as: ClassVar[str]
+    export_permission: ClassVar[str] = "campaigns.export"
 
     @admin.action(description=_("Export as CSV"), permissions=["export"])
     def export(self, request: Any, queryset: QuerySet) -> FileResponse | None:
@@ -34,4 +35,4 @@ class Exports:
         return FileResponse(file, as_attachment=True, filename=name, content_type="text/csv", headers=headers)
 
     def has_export_permission(self, request: Any) -> bool:
-        return request.actor.can("campaigns.export")
+        return request.actor.can(self.export_permission)
