@@ -200,7 +200,7 @@ def test_a_made_up_context_is_no_error(world, as_chief):
     assert as_chief.get(url_of(world.pool)).status_code == 200
 
 
-@pytest.mark.attack("A27")
+@pytest.mark.attack("A26")
 def test_a_stranger_finds_no_history(world):
     stranger = client_of(person("stranger@example.com", "operator", factories.tenant()))
 

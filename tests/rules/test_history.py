@@ -202,7 +202,7 @@ def test_what_sending_changes_leaves_no_event():
     assert told(Tenant, box.tenant_id, "update") == []
 
 
-@pytest.mark.attack("A26")
+@pytest.mark.attack("A34")
 @pytest.mark.django_db
 def test_of_a_secret_only_the_change_is_kept():
     box, person = factories.mailbox(factories.tenant()), factories.user()
@@ -227,7 +227,7 @@ def test_no_table_of_events_has_a_column_for_a_secret():
 REWRITING = ["UPDATE {} SET pgh_label = 'x'", "DELETE FROM {}", "TRUNCATE {}"]
 
 
-@pytest.mark.attack("A26")
+@pytest.mark.attack("A36")
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", EVERYBODY)
 @pytest.mark.parametrize("sql", REWRITING)
@@ -236,7 +236,7 @@ def test_no_event_is_changed_or_removed(model, sql, role):
     assert refused(lambda: execute(sql.format(model._meta.db_table))) == PRIVILEGE
 
 
-@pytest.mark.attack("A26")
+@pytest.mark.attack("A36")
 @pytest.mark.django_db
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("model", events(), ids=lambda model: model._meta.label)
