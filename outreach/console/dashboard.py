@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import ngettext, ngettext_lazy
 
 from campaigns import reports as campaign_reports
 from campaigns.admin.campaigns import parts_of, series
@@ -24,7 +24,8 @@ from outreach.common.freshness import kept
 from outreach.console import queues
 from outreach.console.look import is_superuser
 from tenants.admin.columns import since
-from tenants.models import Tenant
+from tenants.models import Approval, Tenant
+from tenants.services.actors import Actor, visible_to
 
 OPEN = ("running", "paused", "halted", "scheduled")
 SHOWN_CAMPAIGNS = 12
@@ -79,7 +80,7 @@ def overview(request: Any) -> dict[str, Any]:
         "runs": runs,
         "sent_hour": sum(last_hour["sent"]),
         "sent_minute": last_hour["sent"][-2] if len(last_hour["sent"]) > 1 else 0,
-        "needs": needs(fleet, jobs, open_work, running, runs, shows_fleet=shows_fleet),
+        "needs": [*_to_decide(request.actor), *needs(fleet, jobs, open_work, running, runs, shows_fleet=shows_fleet)],
         "at": now(),
     }
 
@@ -191,6 +192,18 @@ def needs(
     )
     found += [Need(level, text % n, url) for level, n, text, url in counted if n]
     return sorted(found, key=lambda need: need.level != "danger")
+
+
+def _to_decide(actor: Actor) -> list[Need]:
+    """What waits for a second person, and this one may decide."""
+    if not actor.can("tenants.approve"):
+        return []
+    waiting = Approval.objects.filter(state=Approval.State.ASKED, expires_at__gt=now()).exclude(asked_by=actor.user_id)
+    count = visible_to(actor, waiting, "tenants.approve").count()
+    if not count:
+        return []
+    text = ngettext("%d act waits for your decision.", "%d acts wait for your decision.", count) % count
+    return [Need("warning", text, reverse("admin:tenants_approval_changelist"))]
 
 
 def _halted(running: list[dict[str, Any]]) -> list[Need]:

@@ -6,11 +6,15 @@ from typing import Any
 
 from django import forms
 from django.apps import apps
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.urls import path
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
+from outreach.common.errors import NeedsApproval
 from tenants import acts
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import row_link, state
@@ -112,6 +116,58 @@ class ApprovalAdmin(TenantAdmin):
 
     def has_approve_permission(self, request):
         return request.actor.can("tenants.approve")
+
+
+def policy_form() -> type[forms.ModelForm]:
+    """All lines, and the reason for a second person where one is needed for looser ones."""
+
+    def field_of(field: Any, **kwargs: Any) -> Any:
+        is_tick = field.get_internal_type() == "BooleanField"
+        return field.formfield(widget=UnfoldBooleanSwitchWidget if is_tick else UnfoldAdminIntegerFieldWidget, **kwargs)
+
+    class PolicyForm(forms.ModelForm):
+        second_person = forms.CharField(
+            max_length=300, required=False, widget=UnfoldAdminTextInputWidget, label=_("Reason for a second person"),
+            help_text=_("Looser lines need one. With a reason, the wish goes to the list of what waits for two."),
+        )  # fmt: skip
+
+        class Meta:
+            model = ApprovalPolicy
+            fields = approvals.ALL_LINES
+            formfield_callback = field_of
+
+    return PolicyForm
+
+
+class PolicyPage(TenantAdmin):
+    """A page below a tenant's own: from which line on its acts need a second person."""
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.policy_view)
+        return [path("<int:pk>/policy/", view, name="tenants_tenant_policy"), *super().get_urls()]
+
+    def policy_view(self, request: Any, pk: int) -> HttpResponse:
+        """Move the lines; looser ones wait for a second person."""
+        tenant = self.get_queryset(request).filter(pk=pk).first()
+        if tenant is None:
+            raise Http404
+        if not request.actor.can("tenants.approve", pk):
+            raise PermissionDenied
+        form = policy_form()(request.POST or None, instance=approvals.policy_of(pk))
+
+        def save(values: dict[str, Any]) -> Any:
+            reason = values.pop("second_person")
+            try:
+                approvals.set_policy(tenant, actor=request.actor, **values)
+            except NeedsApproval as error:
+                if not reason:
+                    raise
+                approvals.ask_for(error, actor=request.actor, reason=reason)
+                self.message_user(request, _("Asked: it waits for a second person."), messages.WARNING)
+                return HttpResponseRedirect(self.url_of(tenant))
+            return tenant
+
+        return self.form_page(request, form, title=_("What needs two people: %s") % tenant, save=save, done=_("Saved."))
 
 
 @admin.register(ApprovalPolicy)

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from tenants.admin.approvals import PolicyPage
 from tenants.admin.columns import labelled, link_to
 from tenants.admin.records import CapForm, RecordPages
 from tenants.models import Tenant
@@ -45,7 +46,7 @@ class TenantForm(forms.Form):
 
 
 @admin.register(Tenant)
-class TenantsAdmin(RecordPages):
+class TenantsAdmin(RecordPages, PolicyPage):
     list_display = ("name", "state", "slug", "time_zone", "daily_cap", "campaign_list", "mailbox_list", "created_at")
     list_filter = ("status",)
     search_fields = ("name", "slug")
@@ -69,6 +70,8 @@ class TenantsAdmin(RecordPages):
             extra |= {"checklist": rows, "red": sum(not row["line"].is_green for row in rows)}
             if request.actor.can("tenants.set_record", tenant.pk):
                 extra["record_url"] = reverse("admin:tenants_tenant_record", args=[tenant.pk])
+            if request.actor.can("tenants.approve", tenant.pk):
+                extra["policy_url"] = reverse("admin:tenants_tenant_policy", args=[tenant.pk])
         return super().change_view(request, object_id, form_url, extra)
 
     @admin.display(description=_("campaigns"))

@@ -163,6 +163,7 @@ def set_policy(tenant: Tenant, *, actor: Actor, approval: int | None = None, **v
 LINES = ("launch_above", "cap_above", "export_above")
 ALWAYS = ("release", "lift", "account")
 HOURS = ("decide_hours", "use_hours")
+ALL_LINES = (*LINES, *ALWAYS, *HOURS)
 
 
 def loosened(policy: ApprovalPolicy, tenant: Tenant, **values: Any) -> Terms | None:
@@ -185,7 +186,7 @@ def loosened(policy: ApprovalPolicy, tenant: Tenant, **values: Any) -> Terms | N
 
 LOOSEN = Act(
     "policy.loosen", _("Loosening the rules of approval"), "tenants.Tenant", "tenants.approve", loosened,
-    given=(*LINES, *ALWAYS, *HOURS),
+    given=ALL_LINES,
 )  # fmt: skip
 acts.register(LOOSEN)
 
