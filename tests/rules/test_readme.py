@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from datetime import date
 from pathlib import Path
 
 from django.core.management import get_commands
 
+from campaigns.services import contact_rows
+from mailboxes.services import mailbox_rows
 from tenants import permissions
+from tests import factories
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -73,3 +78,22 @@ def test_every_file_and_folder_that_the_readme_names_is_there():
     named = re.findall(r"`((?:outreach|campaigns|mailboxes|tenants|deliverability|tests)/[\w/.]*)`", README)
     named += re.findall(r"\]\(([\w/.]+)\)", README)
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_files_of_the_first_campaign_are_taken():
+    """What the README shows of two CSV files is what the imports judge as good."""
+    blocks = [block for block in re.findall(r"```\n(.*?)```", README, re.DOTALL) if block.startswith("address,")]
+    mailbox_lines, people_lines = (part.strip() for part in blocks[0].split("\n\n"))
+
+    (header, row) = csv.reader(mailbox_lines.splitlines())
+    assert {*mailbox_rows.SHAPE.required, "smtp_password"} <= set(header) <= set(mailbox_rows.SHAPE.known)
+    assert isinstance(mailbox_rows.judge(2, dict(zip(header, row, strict=True))), mailbox_rows.Given)
+    (header, row) = csv.reader(people_lines.splitlines())
+    judge = contact_rows.judge(header, factories.hasher(), today=date(2026, 2, 1))
+    assert isinstance(judge(2, row), contact_rows.Line)
+
+
+def test_commands_of_the_first_campaign_exist():
+    named = set(re.findall(r"^\$M (\w+)", README, re.MULTILINE))
+    assert len(named) == 8
+    assert named <= set(get_commands())
