@@ -7,7 +7,7 @@ import sys
 
 # Which database role a command signs in as; what is not named here is the web's business.
 OWNER = {"migrate", "makemigrations", "sqlmigrate", "showmigrations", "dbshell", "flush", "create_roles"}
-WORKER = {"up", "worker", "campaign", "demo", "create_tenant", "issue_key", "tenant_record", "stop"}
+WORKER = {"up", "worker", "campaign", "demo", "create_tenant", "issue_key", "tenant_record", "stop", "rotate_keys"}
 # These boot the embedded servers by themselves, or need none.
 ON_THEIR_OWN = {"", "help", "up", "demo", "check", "collectstatic", "makemessages", "compilemessages", "test"}
 

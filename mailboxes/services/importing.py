@@ -18,15 +18,16 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
+from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.services import mailbox_rows
 from mailboxes.services.mailbox_rows import Given, Server
 from outreach.common import connect, hooks
 from outreach.common.errors import BadInput, OutreachError
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
-from outreach.common.sealing import Keyring, SealBroken
+from outreach.common.sealing import SealBroken
 from outreach.common.tables import Table
 from tenants.models import Tenant
-from tenants.services import audit
+from tenants.services import audit, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 500
@@ -120,7 +121,7 @@ class _Import:
     ) -> None:
         self.tenant, self.actor, self.table = tenant, actor, table
         self.refused, self.report, self.unusable = refused, report, unusable
-        self.keyring = Keyring.parse(settings.CREDENTIAL_KEYS)
+        self.keyring = sealing.keyring()
         self.lines: dict[str, int] = {}  # address key -> line that took it
         self.pools = {pool.name: pool for pool in Pool.objects.filter(tenant=tenant)}
         self.domains: dict[str, SendingDomain] = {}
@@ -289,7 +290,7 @@ class _Import:
 
     def place(self, mailbox: Mailbox) -> tuple[str, str, str, str]:
         """Where the password belongs; it opens nowhere else."""
-        return (str(self.tenant.pk), "mailboxes.Mailbox", str(mailbox.seal_ref), "smtp_password")
+        return MAILBOX_PASSWORD.place(self.tenant.pk, mailbox.seal_ref)
 
     def password(self, mailbox: Mailbox) -> bytes:
         if not mailbox.sealed_password:
