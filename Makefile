@@ -57,9 +57,10 @@ demo: setup
 test: setup-tests lint
 	@$(BIN)/python -m pytest -q -n 2 -m "not peer and not full" $(ARGS)
 
-# The faults at full size: contacts, mailboxes and workers of FAULT_*.
+# The faults at full size: contacts, mailboxes and workers of FAULT_*, and SEALED mailboxes whose keys change.
 test-faults: setup-tests
 	@OUTREACH_FAULT_CONTACTS=2000 OUTREACH_FAULT_MAILBOXES=40 OUTREACH_FAULT_WORKERS=4 \
+		OUTREACH_FAULT_SEALED=1200 \
 		$(BIN)/python -m pytest -q -m fault $(ARGS)
 
 test-peers: setup-tests peers

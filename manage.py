@@ -7,7 +7,7 @@ import sys
 
 # Which database role a command signs in as; what is not named here is the web's business.
 OWNER = {"migrate", "makemigrations", "sqlmigrate", "showmigrations", "dbshell", "flush", "create_roles"}
-WORKER = {"up", "worker", "demo", "campaign", "mailbox", "lift_suppression", "stop"}
+WORKER = {"up", "worker", "demo", "campaign", "mailbox", "lift_suppression", "rotate_keys", "stop"}
 WORKER |= {"create_tenant", "issue_key", "tenant_record"}
 # These boot the embedded servers by themselves, or need none.
 ON_THEIR_OWN = {"", "help", "up", "demo", "check", "collectstatic", "makemessages", "compilemessages", "test"}

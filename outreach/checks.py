@@ -10,9 +10,11 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connections
+from django.db import connections, models
 from django.db.migrations.executor import MigrationExecutor
 from pgtrigger import registry
+
+from outreach.common import sealed_fields
 
 KEY_BYTES = 32
 
@@ -121,6 +123,35 @@ def tenants_rows_are_walled(app_configs: Any, databases: Any = None, **kwargs: A
                 for table, name, enabled, forced, walls, doors in cursor.fetchall()
                 if (gap := _gap(enabled, forced, set(walls), set(doors)))
             ]
+    return found
+
+
+@register(Tags.models)
+def sealed_fields_are_listed(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """E004: a sealed field that the rotation of keys would pass by, or a listed one that is not there."""
+    there = {
+        (model._meta.label, field.name): model
+        for model in apps.get_models()
+        for field in model._meta.local_fields
+        if isinstance(field, models.BinaryField) and field.name.startswith("sealed_")
+    }
+    listed = {(entry.model, entry.field) for entry in sealed_fields.every()}
+    found = [
+        Error(
+            f"{label}.{name} is sealed, but rotate_keys does not know it.",
+            hint=f'Write below the class: sealed_fields.register("{label}", "{name}", "what it is").',
+            id="outreach.E004",
+        )
+        for label, name in sorted(there.keys() - listed)
+    ]
+    found += [
+        Error(f"{label}.{name} is listed as sealed, but is no such field.", id="outreach.E004")
+        for label, name in sorted(listed - there.keys())
+    ]
+    for label, name in sorted(there.keys() & listed):
+        if not any(field.name == "seal_ref" for field in there[label, name]._meta.local_fields):
+            text = f"{label}.{name} is sealed, but {label} has no field seal_ref to bind it to."
+            found.append(Error(text, id="outreach.E004"))
     return found
 
 

@@ -25,6 +25,7 @@ from mailboxes.transports.base import (
 )
 from outreach.common import replies
 from outreach.common.errors import OutreachError
+from outreach.common.sealing import SealBroken
 
 SIGN_IN_PHASES = frozenset({"auth"})
 CONNECT_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls", "auth"})
@@ -46,7 +47,8 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Something that must not send on: `level` as in replies.Verdict, or `connection` for one that broke.
+    """Something that must not send on: `level` as in replies.Verdict, or `connection` for one that broke,
+    or `seal` for a password that can't be opened.
 
     `silence` stops nothing yet: `times` answers to the dot did not come, and the next job counts on from there.
     """
@@ -108,7 +110,8 @@ def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
     except OutreachError as error:  # its password can't be unsealed: nobody can sign in until somebody mends it
         for letter in lane.letters:
             ledger.release(letter)
-        ledger.stop(Stop(lane.mailbox_id, "credential", error.code, str(error)))
+        level = "seal" if isinstance(error, SealBroken) else "credential"
+        ledger.stop(Stop(lane.mailbox_id, level, error.code, str(error)))
         return
     free, failing, silences = lane.free, lane.failures > 0, 0
     rest = iter(lane.letters)

@@ -15,10 +15,12 @@ from django.db import connection
 
 from campaigns.ledger.moves import Claimed
 from campaigns.pipeline import delivery, renderer
+from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.transports.smtp import Login, SmtpTransport, Timeouts
 from outreach.common import connect, tokens
 from outreach.common.sealing import Keyring
 from tenants.models import Tenant
+from tenants.services import sealing
 
 BOXES = """
 SELECT b.id, b.home_id, b.address, b.display_name, b.username, b.sealed_password, b.seal_ref::text, a.host, a.port,
@@ -96,8 +98,7 @@ def _transport(
 ) -> SmtpTransport:
     password = ""
     if sealed:
-        aad = (str(tenant_id), "mailboxes.Mailbox", seal_ref, "smtp_password")
-        password = _keyring(settings.CREDENTIAL_KEYS).open(sealed, aad).decode()
+        password = sealing.keyring().open(sealed, MAILBOX_PASSWORD.place(tenant_id, seal_ref)).decode()
     login = Login(
         host=host,
         port=port,

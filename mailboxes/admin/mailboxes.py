@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from mailboxes import reports
 from mailboxes.models import Mailbox, Rotation
@@ -23,6 +23,17 @@ class CapForm(forms.Form):
 
     daily_cap = forms.IntegerField(
         min_value=0, max_value=100_000, widget=UnfoldAdminIntegerFieldWidget, label=_("Messages a day")
+    )
+
+
+class PasswordForm(forms.Form):
+    """A mail server's password; what was typed is not shown again."""
+
+    password = forms.CharField(
+        max_length=mailboxes.LONGEST_PASSWORD,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
+        label=_("Password"),
     )
 
 
@@ -94,7 +105,7 @@ class MailboxAdmin(TenantAdmin):
         (_("Times"), {"fields": ("last_dot_at", "held_until", "created_at")}),
     )
     inlines = (RotationInline,)
-    actions = ("quarantine", "release", "hold", "lift_hold", "set_cap", "retire")
+    actions = ("quarantine", "release", "hold", "lift_hold", "set_password", "set_cap", "retire")
     targets = {"quarantine": "quarantined", "retire": "retired"}
 
     state_label = labelled("state", _("state"))
@@ -132,6 +143,7 @@ class MailboxAdmin(TenantAdmin):
             "release": row.state in mailboxes.RELEASABLE,
             "hold": row.hold == Mailbox.Hold.NONE and row.state != Mailbox.State.RETIRED,
             "lift_hold": row.hold != Mailbox.Hold.NONE,
+            "set_password": row.state != Mailbox.State.RETIRED,
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
 
@@ -154,6 +166,14 @@ class MailboxAdmin(TenantAdmin):
     def lift_hold(self, request, queryset):
         return self.each(request, queryset, mailboxes.set_hold, hold=Mailbox.Hold.NONE)
 
+    @admin.action(description=_("Set the password"), permissions=["set_password"])
+    def set_password(self, request, queryset):
+        if queryset.count() != 1:
+            self.message_user(request, _("Choose one mailbox: no two have the same password."), messages.ERROR)
+            return None
+        question = _("The mailbox signs in with it from now on. It is stored sealed and never shown.")
+        return self.ask(request, queryset, mailboxes.set_password, question=question, form_class=PasswordForm)
+
     @admin.action(description=_("Change the daily cap"), permissions=["set_cap"])
     def set_cap(self, request, queryset):
         question = _("The cap holds from now on, today included; a lower one takes waiting mail back.")
@@ -172,6 +192,9 @@ class MailboxAdmin(TenantAdmin):
 
     def has_hold_permission(self, request):
         return request.actor.can("mailboxes.hold")
+
+    def has_set_password_permission(self, request):
+        return request.actor.can("mailboxes.import")
 
     def has_set_cap_permission(self, request):
         return request.actor.can("mailboxes.set_cap")

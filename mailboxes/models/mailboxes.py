@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from outreach.common import sealed_fields
 from outreach.common.moves import Moves
 from tenants.models import TenantForeignKey, TenantOwned, history
 
@@ -110,3 +111,6 @@ class Mailbox(Moves, TenantOwned):
 
     def __str__(self) -> str:
         return self.address
+
+
+MAILBOX_PASSWORD = sealed_fields.register("mailboxes.Mailbox", "sealed_password", "smtp_password")

@@ -18,20 +18,21 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
+from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.services import mailbox_rows
 from mailboxes.services.mailbox_rows import Given, Server
 from outreach.common import connect, hooks
 from outreach.common.errors import BadInput, OutreachError
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
-from outreach.common.sealing import Keyring, SealBroken
+from outreach.common.sealing import SealBroken
 from outreach.common.tables import Table
 from tenants.models import Tenant
-from tenants.services import audit
+from tenants.services import audit, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 500
 SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds")  # what a file may change
-SECRET = ("sealed_password", "hold", "failures")
+SECRET = ("sealed_password", "hold", "failures", "state_reason")
 
 
 class Entry(NamedTuple):
@@ -120,7 +121,7 @@ class _Import:
     ) -> None:
         self.tenant, self.actor, self.table = tenant, actor, table
         self.refused, self.report, self.unusable = refused, report, unusable
-        self.keyring = Keyring.parse(settings.CREDENTIAL_KEYS)
+        self.keyring = sealing.keyring()
         self.lines: dict[str, int] = {}  # address key -> line that took it
         self.pools = {pool.name: pool for pool in Pool.objects.filter(tenant=tenant)}
         self.domains: dict[str, SendingDomain] = {}
@@ -279,25 +280,28 @@ class _Import:
             self.capped.append(mailbox.pk)
         for name, value in changes.items():
             setattr(mailbox, name, value)
-        new_password = bool(given.password) and given.password.encode() != self.password(mailbox)
+        known = self.password(mailbox)
+        new_password = bool(given.password) and given.password.encode() != known
         if new_password:
             mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
         signs_in_anew = new_password or not {"username", "home_id"}.isdisjoint(changes)
-        if signs_in_anew and mailbox.hold == Mailbox.Hold.SIGN_IN_FAILED:
-            mailbox.hold, mailbox.failures = Mailbox.Hold.NONE, 0
+        was_shut = known is None and mailbox.hold == Mailbox.Hold.LOCKED and new_password
+        if was_shut or (signs_in_anew and mailbox.hold == Mailbox.Hold.SIGN_IN_FAILED):
+            mailbox.hold, mailbox.failures, mailbox.state_reason = Mailbox.Hold.NONE, 0, ""
         return bool(changes) or new_password
 
     def place(self, mailbox: Mailbox) -> tuple[str, str, str, str]:
         """Where the password belongs; it opens nowhere else."""
-        return (str(self.tenant.pk), "mailboxes.Mailbox", str(mailbox.seal_ref), "smtp_password")
+        return MAILBOX_PASSWORD.place(self.tenant.pk, mailbox.seal_ref)
 
-    def password(self, mailbox: Mailbox) -> bytes:
+    def password(self, mailbox: Mailbox) -> bytes | None:
+        """The stored password; None when it can't be opened: the file's takes its place."""
         if not mailbox.sealed_password:
             return b""
         try:
             return self.keyring.open(bytes(mailbox.sealed_password), self.place(mailbox))
         except SealBroken:
-            return b""  # a key that is gone: the file's password takes its place
+            return None
 
     def pool(self, name: str) -> Pool:
         if name not in self.pools:

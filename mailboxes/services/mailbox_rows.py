@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mailboxes.models import Mailbox, Pool, ProviderAccount
+from mailboxes.services.mailboxes import LONGEST_PASSWORD
 from outreach.common import addresses
 from outreach.common.addresses import Address
 from outreach.common.errors import BadInput
@@ -23,7 +24,7 @@ LIMITS = {  # characters
     "pool": Pool._meta.get_field("name").max_length or 0,
     "smtp_host": ProviderAccount._meta.get_field("host").max_length or 0,
     "smtp_username": Mailbox._meta.get_field("username").max_length or 0,
-    "smtp_password": 1000,
+    "smtp_password": LONGEST_PASSWORD,
 }
 MOST = {"daily_cap": 100_000, "min_gap_seconds": 86_400}
 

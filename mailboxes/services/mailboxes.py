@@ -1,4 +1,4 @@
-"""Mailboxes taken out of use, put back, held, capped.
+"""Mailboxes taken out of use, put back, held, capped, and given a password.
 
 A mailbox that may send no more is withdrawn: the apps above take its waiting mail back in the same
 transaction (hook mailboxes.withdrawn), and the row lock decides the race with a final dot.
@@ -9,11 +9,14 @@ from __future__ import annotations
 from django.db import transaction
 
 from mailboxes.models import Mailbox
+from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove
-from tenants.services import approvals, audit
+from outreach.common.sealing import SealBroken
+from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
+LONGEST_PASSWORD = 1000  # characters
 RELEASABLE = (Mailbox.State.QUARANTINED, Mailbox.State.PROBING)
 
 
@@ -96,6 +99,43 @@ def set_hold(mailbox: Mailbox, hold: str, *, actor: Actor, reason: str = "") -> 
         hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
         audit.record(actor, "mailbox.held", mailbox, reason=reason, before=before, after=hold)
     return mailbox
+
+
+@transaction.atomic
+def set_password(mailbox: Mailbox, password: str, *, actor: Actor) -> Mailbox:
+    """Sign in with that password from now on; it is kept sealed and shown to nobody.
+
+    Lifts a hold of a failed sign-in, and the lock of a password that could not be opened; any other lock stays.
+    Raises BadInput that names the field, InvalidMove for a retired mailbox.
+    """
+    actor.require("mailboxes.import", mailbox)
+    if not password or len(password) > LONGEST_PASSWORD or "\0" in password:
+        raise BadInput(f"A password has 1 to {LONGEST_PASSWORD} characters, and none is NUL.", field="password")
+    mailbox = _locked(mailbox)
+    if mailbox.state == Mailbox.State.RETIRED:
+        raise InvalidMove(f"{mailbox} is retired, and there is no way back.", source=mailbox.state, target="")
+    lifted = mailbox.hold == Mailbox.Hold.SIGN_IN_FAILED or (mailbox.hold == Mailbox.Hold.LOCKED and _is_shut(mailbox))
+    if lifted:
+        mailbox.hold, mailbox.state_reason, mailbox.failures, mailbox.blocked_until = Mailbox.Hold.NONE, "", 0, None
+    mailbox.username = mailbox.username or mailbox.address
+    place = MAILBOX_PASSWORD.place(mailbox.tenant_id, mailbox.seal_ref)
+    mailbox.sealed_password = sealing.keyring().seal(password.encode(), place)
+    mailbox.save(
+        update_fields=["sealed_password", "username", "hold", "state_reason", "failures", "blocked_until"],
+    )
+    audit.record(actor, "mailbox.password_set", mailbox, hold_lifted=lifted)
+    return mailbox
+
+
+def _is_shut(mailbox: Mailbox) -> bool:
+    """Whether there is a password that can't be opened."""
+    place = MAILBOX_PASSWORD.place(mailbox.tenant_id, mailbox.seal_ref)
+    try:
+        if mailbox.sealed_password:
+            sealing.keyring().open(bytes(mailbox.sealed_password), place)
+    except SealBroken:
+        return True
+    return False
 
 
 @repeating.atomic

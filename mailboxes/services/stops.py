@@ -32,7 +32,8 @@ def stop(mailbox_id: int, level: str, *, actor: Actor, reason: str, text: str = 
     connection: the mailbox, for a time that doubles with each failure in a row. silence: nothing
     yet, but `times` failures are counted towards that. mailbox: for
     HOST_REST_SECONDS. domain: all its mailboxes as long. credential: a hold until somebody
-    mends the sign-in. account, organisation: the account, until an ops manager lifts it.
+    mends the sign-in. seal: a lock until somebody enters the password again. account,
+    organisation: the account, until an ops manager lifts it.
     """
     box = Mailbox.objects.select_for_update(of=("self",), no_key=True).select_related("home").get(pk=mailbox_id)
     actor.require("mailboxes.hold", box)
@@ -50,6 +51,9 @@ def stop(mailbox_id: int, level: str, *, actor: Actor, reason: str, text: str = 
         case "credential":
             ids = [box.pk]
             Mailbox.objects.filter(pk=box.pk).update(hold=Mailbox.Hold.SIGN_IN_FAILED, state_reason=note)
+        case "seal":
+            ids = [box.pk]
+            Mailbox.objects.filter(pk=box.pk).update(hold=Mailbox.Hold.LOCKED, state_reason=note)
         case "account" | "organisation":
             ids = _stop_account(box.home, level, actor, note)
         case _:

@@ -141,6 +141,14 @@ def key_id_of(sealed: bytes) -> str:
         raise SealBroken("This is not a sealed secret: its key id is not readable.") from None
 
 
+def key_id_in(header: bytes) -> str:
+    """The key id that sealed bytes, or their first ones, name; "" when they are no sealed secret."""
+    if len(header) < 2 or header[0] != VERSION or len(header) < 2 + header[1]:
+        return ""
+    key_id = header[2 : 2 + header[1]].decode("ascii", "replace")
+    return key_id if KEY_ID.match(key_id) else ""
+
+
 def joined(parts: tuple[str, ...]) -> bytes:
     """Return the parts as one byte string that no other tuple of parts gives: length before each."""
     encoded = [part.encode("utf-8") for part in parts]

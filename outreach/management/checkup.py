@@ -19,6 +19,8 @@ from rq import Worker
 from campaigns.models import Batch, Message
 from outreach import embedded
 from outreach.common import isolation, queues
+from outreach.common.errors import BadInput
+from tenants.services import sealing
 
 GOOD, WARNING, BAD = "good", "warning", "bad"
 SKEW_SECONDS = 2.0
@@ -145,6 +147,25 @@ def keys() -> Iterator[Finding]:
         yield Finding(name, BAD if development else GOOD, ", ".join(ids) + " (newest first)", remedy, {"ids": ids})
 
 
+def seals() -> Iterator[Finding]:
+    """By which keys the secrets of all tenants are sealed, and whether those keys are there."""
+    try:
+        known, used = sealing.keyring().ids, sealing.uses()
+    except BadInput:
+        return  # the settings say what is wrong with the list
+    numbers = {"keys": dict(used), "waiting": sum(used[key] for key in known[1:])}
+    if lost := {key: count for key, count in used.items() if key not in known}:
+        text = ", ".join(f"{count} by {key!r}" for key, count in sorted(lost.items()))
+        remedy = "Put these keys back into CREDENTIAL_KEYS, or enter the passwords again. '?' is no sealed secret."
+        yield Finding("seals", BAD, f"sealed by keys that are not in CREDENTIAL_KEYS: {text}", remedy, numbers)
+    elif numbers["waiting"]:
+        found = f"{numbers['waiting']} of {used.total()} secrets wait for the newest key"
+        yield Finding("seals", WARNING, found, "Run: manage.py rotate_keys", numbers)
+    else:
+        spare = f"; no secret needs {', '.join(known[1:])}" if known[1:] else ""
+        yield Finding("seals", GOOD, f"{used.total()} secrets, all by {known[0]}{spare}", "", numbers)
+
+
 def setup() -> Iterator[Finding]:
     found = checks.run_checks(include_deployment_checks=not settings.DEBUG, databases=["default"])
     spoken = [message for message in found if not message.is_silenced()]
@@ -155,7 +176,7 @@ def setup() -> Iterator[Finding]:
         yield Finding("settings", GOOD, "system checks pass" + (" (DEBUG is on)" if settings.DEBUG else ""))
 
 
-LOOKS: list[Callable[[], Iterator[Finding]]] = [database, clock, migrations, queue, stuck, keys, setup]
+LOOKS: list[Callable[[], Iterator[Finding]]] = [database, clock, migrations, queue, stuck, keys, seals, setup]
 
 
 def look() -> Iterator[Finding]:

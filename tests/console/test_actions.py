@@ -100,7 +100,7 @@ ACTS = [
     ("campaign", "pause"), ("campaign", "cancel"), ("campaign", "start"), ("campaign", "resume"),
     ("mailbox", "quarantine"), ("mailbox", "release"), ("mailbox", "hold"), ("mailbox", "retire"),
     ("mailbox", "set_cap"), ("account", "pause"), ("account", "suspend"), ("tenant", "suspend"),
-    ("message", "settle_sent"), ("message", "settle_failed"),
+    ("message", "settle_sent"), ("message", "settle_failed"), ("mailbox", "set_password"),
 ]  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def test_an_analyst_acts_in_no_way(what, action, world, as_analyst):
     }[what]
     before = type(row).objects.filter(pk=row.pk).values().get()
 
-    act(as_analyst, row, action, confirmed="1", reason="because", evidence="because", daily_cap="1")
+    act(as_analyst, row, action, confirmed="1", reason="because", evidence="because", daily_cap="1", password="x")
 
     assert type(row).objects.filter(pk=row.pk).values().get() == before
 

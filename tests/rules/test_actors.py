@@ -18,6 +18,7 @@ READS = {
     "tenants.members.may_give", "tenants.members.reaching",
     "tenants.members.tenant_id_of", "tenants.api_keys.authenticate", "tenants.api_keys.hashed",
     "tenants.api_keys.network", "tenants.records.lines", "tenants.records.of", "tenants.records.red",
+    "tenants.sealing.keyring", "tenants.sealing.uses",
     "tenants.tenants.find", "tenants.users.address", "tenants.users.find",
     "tenants.audit.keys", "tenants.audit.plain", "tenants.audit.tenant_of", "tenants.verifying.as_line",
     "tenants.verifying.chains_of",
