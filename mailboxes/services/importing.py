@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import mailbox_rows
+from mailboxes.services import acts, mailbox_rows
 from mailboxes.services.mailbox_rows import Given, Server
 from outreach.common import connect, hooks
 from outreach.common.errors import BadInput, OutreachError
@@ -27,7 +27,7 @@ from outreach.common.refusals import Refusal, RefusedRows, Report, Row
 from outreach.common.sealing import SealBroken
 from outreach.common.tables import Table
 from tenants.models import Tenant
-from tenants.services import audit, sealing
+from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 500
@@ -129,6 +129,7 @@ class _Import:
         self.addresses_of_others: set[str] = set()
         self.domains_of_others: set[str] = set()
         self.capped: list[int] = []
+        self.policy = approvals.policy_of(tenant.pk)
 
     def run(self) -> Iterator[Report]:
         """Take all rows over, chunk by chunk."""
@@ -236,6 +237,8 @@ class _Import:
             return "address", "is a retired mailbox, and there is no way back"
         if mailbox and mailbox.sealed_password and not given.password and given.server.host != mailbox.home.host:
             return "smtp_password", "is empty; a stored password does not go to another host, so write it again"
+        if mailbox and given.daily_cap and acts.raised_cap(self.policy, mailbox, daily_cap=given.daily_cap) is not None:
+            return "daily_cap", "is a raise that needs a second person; ask with: mailbox cap ADDRESS N --ask REASON"
         has_password = given.password or (mailbox and mailbox.sealed_password)
         if not has_password and (given.username or given.server.security != ProviderAccount.Security.NONE):
             return "smtp_password", "is empty"

@@ -206,7 +206,7 @@ class _Walk:
                 done = {row[0] for row in cursor.fetchall()}
             if done:
                 before = sorted({key_id_in(old[pk]) for pk in done})
-                facts = {"model": self.entry.model, "rows": len(done)}
+                facts: dict[str, Any] = {"model": self.entry.model, "rows": len(done)}
                 subject = self._subject(min(done))
                 audit.record(self.actor, "secrets.rotated", subject, before=before, after=self.ring.newest.id, **facts)
         log.info(

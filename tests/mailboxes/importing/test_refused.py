@@ -6,6 +6,7 @@ import pytest
 
 from mailboxes.models import Mailbox
 from outreach.common.errors import BadInput
+from tenants.models import ApprovalPolicy
 from tests import factories
 from tests.mailboxes.importing.files import COLUMNS, reasons, row, run
 
@@ -117,3 +118,16 @@ def test_an_unknown_column_refuses_the_file(tenant, write):
         run(tenant, write(row(), columns=COLUMNS.replace("smtp_password", "smtp_pasword")))
 
     assert not Mailbox.objects.exists()
+
+
+def test_a_file_does_not_raise_a_cap_beyond_what_one_person_may(tenant, write):
+    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=50)
+    run(tenant, write(row(), row("bob@sender.example", daily_cap="70")))
+
+    report = run(tenant, write(row(daily_cap="51"), row("bob@sender.example", daily_cap="60")))
+
+    assert reasons(report) == [(2, "daily_cap")]
+    assert "needs a second person" in report.refusals[0].reason
+    assert dict(Mailbox.objects.values_list("address", "daily_cap")) == {
+        "ann@sender.example": 50, "bob@sender.example": 60,
+    }  # fmt: skip
