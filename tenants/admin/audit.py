@@ -64,6 +64,7 @@ class AuditPage(TenantAdmin):
     """For who may read the audit: of the own tenants, or of all and of the platform."""
 
     view_permission = "tenants.audit"
+    is_of_audit = True
 
 
 @admin.register(AuditEntry)

@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin, TabularInline
@@ -67,6 +68,7 @@ class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
 
     linked_by: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
+    is_of_audit: ClassVar[bool] = False
     add_form: ClassVar[type[forms.Form] | None] = None
     add_permission: ClassVar[str] = ""
 
@@ -152,6 +154,9 @@ class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
             if row is None:
                 raise Http404
             extra |= {"detail_actions": self.detail_actions(request, row), "detail_row": row}
+            if request.actor.can("tenants.audit", getattr(row, "tenant_id", None)) and not self.is_of_audit:
+                of_row = urlencode({"subject": row._meta.label, "subject_id": row.pk})
+                extra["audit_url"] = f"{reverse('admin:tenants_auditentry_changelist')}?{of_row}"
         return super().change_view(request, object_id, form_url, extra)
 
     def detail_actions(self, request: Any, row: Model) -> list[dict[str, str]]:
