@@ -194,8 +194,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "django_rq",
     "axes",
     "rest_framework",
@@ -219,6 +217,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
+    "tenants.middleware.SessionLimits",
     "tenants.middleware.ActorMiddleware",  # after OTP: without a verified second factor the actor may do nothing
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -262,10 +261,17 @@ EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # mail leaves th
 
 AUTH_USER_MODEL = "tenants.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 12},
+        "CommonPasswordValidator": {},
+    }.items()
 ]
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=3600)  # a session nobody uses ends; to the minute
+SESSION_LONGEST_SECONDS = 12 * 3600  # and so does one in use
+REAUTH_SECONDS = env.int("REAUTH_SECONDS", default=600)  # how long after a code dangerous acts want no other one
 LOGIN_URL = "admin:login"
 OTP_TOTP_ISSUER = "Outreach"
 AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, 1  # five wrong passwords lock for an hour
@@ -284,7 +290,7 @@ SECURE_REDIRECT_EXEMPT = ["^alive$"]  # load balancers ask in plain http
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 86400
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = SESSION_LONGEST_SECONDS
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 X_FRAME_OPTIONS = "DENY"
 if INSECURE_HTTP:

@@ -19,6 +19,7 @@ Service = Callable[..., IO[bytes]]
 class Exports:
     """`exported` is the service, and `exported_as` names the file. It is complete before the answer begins."""
 
+    dangerous: ClassVar[frozenset[str]] = frozenset({"export"})
     exported: ClassVar[Service]
     exported_as: ClassVar[str]
 

@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from outreach.common.errors import OutreachError
 from tenants.admin.paginator import EstimatedPaginator
 from tenants.services import actors
+from tenants.sign_in import recently_verified, verify_first
 
 SHOWN_REFUSALS = 10  # messages travel in a cookie or the session
 
@@ -71,11 +72,13 @@ class TenantAdmin(ReadOnly, ModelAdmin):
 
     `linked_by` lists the lookups by which other pages link here (`campaign__id__exact`); no others work,
     so that a query string can't feel out columns that no page shows. `targets` names the state that an
-    action leads to: the detail page offers it only from states that may become it.
+    action leads to: the detail page offers it only from states that may become it. `dangerous` names the acts
+    (actions, and "add") before which a person enters a code again; what stops something is never among them.
     """
 
     linked_by: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
+    dangerous: ClassVar[frozenset[str]] = frozenset()
     add_form: ClassVar[type[forms.Form] | None] = None
     add_permission: ClassVar[str] = ""
 
@@ -191,7 +194,18 @@ class TenantAdmin(ReadOnly, ModelAdmin):
                 self.opts.pk.to_python(value)
             except ValidationError as error:
                 raise BadRequest("A tick names no row.") from error
+        action = request.POST.get("action")
+        if action in self.dangerous and not recently_verified(request):
+            return verify_first(self._back(request, queryset))
         return super().response_action(request, queryset)
+
+    def _back(self, request: Any, queryset: QuerySet) -> str:
+        """Where an act was asked for; it has to be asked for again after the code."""
+        row = None
+        if request.POST.get("from_detail"):
+            ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+            row = queryset.filter(pk__in=ticked).first()
+        return self.url_of(row) if row is not None else request.get_full_path()
 
     def each(
         self, request: Any, queryset: Iterable[Any], service: Callable[..., Any], **kwargs: Any
@@ -270,6 +284,8 @@ class TenantAdmin(ReadOnly, ModelAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request) or self.add_form is None:
             raise PermissionDenied
+        if "add" in self.dangerous and not recently_verified(request):
+            return verify_first(request.get_full_path())
         form = self.add_form(request.POST or None)
         title = capfirst(_("new %s") % self.opts.verbose_name)
         return self.form_page(request, form, title=title, save=lambda values: self.add_with(request, values))
