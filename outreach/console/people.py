@@ -107,7 +107,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 def _no_invitation(request: HttpRequest) -> HttpResponse:
     """404 for every link that does not work; 429 for who tries many."""
-    if counting.count(f"invitation:{origins.address_of(request.META)}") > WRONG_LINKS_PER_MINUTE:
+    if counting.count(f"invitation:{origins.place_of(request)}") > WRONG_LINKS_PER_MINUTE:
         answer = _plain(request, "console/no_invitation.html", {}, status=429)
         answer.headers["Retry-After"] = str(counting.WINDOW_SECONDS)
         return answer

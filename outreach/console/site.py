@@ -15,10 +15,13 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.admin import OTPAdminSite
 from unfold.sites import UnfoldAdminSite
 
-from outreach.console import steps
+from outreach.common import counting, origins
+from outreach.console import lockout, steps
 from outreach.console.look import BLUE, LOOK, is_superuser
 from outreach.console.signing_in import SignInForm
 from tenants.sign_in import is_in
+
+SIGN_INS_PER_MINUTE = 60  # from one place, whatever became of them
 
 
 class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
@@ -67,6 +70,8 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def login(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
         """Who has shown the password and lacks something yet is led to where that is done."""
+        if request.method == "POST" and counting.count(f"sign-in:{origins.place_of(request)}") > SIGN_INS_PER_MINUTE:
+            return lockout.later(request, counting.WINDOW_SECONDS)
         step = steps.next_step(request)
         if request.method == "GET" and step is not None:
             return steps.redirect_to(step, steps.goal(request))

@@ -11,7 +11,6 @@ from django.utils.timezone import now
 
 from outreach import logs
 from outreach.common.errors import BadInput, InvalidMove, NotAllowed
-from outreach.common.origins import address_of
 from tenants import permissions
 from tenants.models import ApiKey
 from tenants.services import api_keys, tenants
@@ -175,15 +174,6 @@ def test_a_key_opens_from_its_ranges(ours):
 )
 def test_addresses_are_judged_as_what_they_are(address, inside):
     assert api_keys._inside(address, ["192.0.2.0/24"]) is inside
-
-
-def test_behind_a_proxy_its_own_entry_counts(settings):
-    meta = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "192.0.2.1, 198.51.100.7"}
-
-    settings.SECURE_PROXY_SSL_HEADER = None
-    assert address_of(meta) == "10.0.0.1"
-    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    assert address_of(meta) == "198.51.100.7"
 
 
 def test_a_missing_scope_is_403_and_changes_nothing(ours):

@@ -8,6 +8,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
@@ -28,9 +29,10 @@ CANARY = "canary-secret-of-a-mailbox"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept():
-    """Figures of one test must not show in the next."""
+def _nothing_kept(running_servers):
+    """Figures and tries of one test must not show in the next."""
     freshness.forget()
+    caches["counters"].clear()
     yield
     freshness.forget()
 

@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.core.cache import caches
 from django.db import connection
 from django.test import Client
 from django.utils.timezone import now
@@ -22,11 +21,6 @@ from tests.console.test_signing_in import LOGIN, is_in, sign_in
 SETUP = "/console/second-factor/"
 CODE = re.compile(r"<code>([a-z2-7]{5}-[a-z2-7]{5})</code>")
 ANOTHER = "quite another password"
-
-
-@pytest.fixture(autouse=True)
-def _counted_anew(running_servers):
-    caches["counters"].clear()
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_five_wrong_passwords_lock_the_door_with_a_page(chief, client, settings)
         answer = sign_in(client, chief, "000000", password="wrong")
 
     assert answer.status_code == 429
-    assert "Too many wrong passwords" in answer.content.decode()
+    assert "Too many wrong tries" in answer.content.decode()
     assert sign_in(client, chief, code_of(chief)).status_code == 429
     assert not is_in(client)
 
