@@ -14,9 +14,11 @@ EVERYWHERE = (
     "form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
 
+KEPT = frozenset({"jsi18n"})  # a page of the console that holds nobody's data
+
 
 class ContentSecurityPolicy:
-    """Middleware: no inline script anywhere, and no script at all on pages for recipients.
+    """Middleware: no inline script anywhere, no script at all on pages for recipients; no page of the console is kept.
 
     A view may set the header itself; that one stays.
     """
@@ -29,5 +31,8 @@ class ContentSecurityPolicy:
         match = request.resolver_match
         inside = match is not None and "admin" in match.app_names
         response.headers.setdefault("Content-Security-Policy", f"{EVERYWHERE}; {CONSOLE if inside else PUBLIC}")
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if inside and match.url_name not in KEPT:
+            response.headers["Cache-Control"] = "no-store, private"  # the back button shows nobody's pages to the next
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
         return response
