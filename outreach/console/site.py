@@ -17,7 +17,7 @@ from unfold.sites import UnfoldAdminSite
 
 from outreach.common import counting, origins
 from outreach.console import lockout, steps
-from outreach.console.look import BLUE, LOOK, is_superuser
+from outreach.console.look import LOOK, is_superuser
 from outreach.console.signing_in import SignInForm
 from tenants.sign_in import is_in
 
@@ -115,10 +115,7 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def _get_config(self, key: str, *args: Any) -> Any:
         """Unfold's settings come from look.py, not from the project's settings."""
-        if key in LOOK:
-            return LOOK[key]
-        found = super()._get_config(key, *args)
-        return {**found, "primary": dict(BLUE)} if key == "COLORS" else found
+        return LOOK[key] if key in LOOK else super()._get_config(key, *args)
 
 
 def _values(given: Any) -> list[str]:
