@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import transaction
+from django.utils.timezone import now
 
 from outreach.common.errors import BadInput, InvalidMove
 from tenants.models import RecoverySheet, SecondFactor, User
@@ -42,6 +45,8 @@ def verify(user: User, code: str) -> SlowedDown | None:
 def begin(user: User, *, actor: Actor) -> SecondFactor:
     """A new authenticator that counts once its person has entered a code of it."""
     _of_oneself(user, actor)
+    given_up = SecondFactor.objects.filter(user=user, confirmed=False, created_at__lt=now() - timedelta(days=1))
+    given_up.delete()
     device = SecondFactor.new(user, confirmed=False)
     device.save()
     return device
