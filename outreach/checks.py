@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -71,6 +73,39 @@ def leases_outlive_answers(app_configs: Any, **kwargs: Any) -> list[Warning]:
         hint = "Set PLAN_HORIZON_SECONDS to at least twice PLAN_EVERY_SECONDS."
         return [Warning("The planner looks less than two of its runs ahead.", hint=hint, id="outreach.W001")]
     return []
+
+
+UNENCRYPTED = {"", "disable", "allow", "prefer"}  # sslmodes by which PostgreSQL may be spoken to in clear, or is
+
+
+@register(Tags.security, deploy=True)
+def far_servers_are_spoken_to_by_tls(app_configs: Any, **kwargs: Any) -> list[Warning]:
+    """W010: a database or queue on another machine, reached in clear or without knowing whom one speaks to."""
+    found = []
+    for role, parts in settings.DATABASE_SETTINGS.items():
+        mode = parts["OPTIONS"].get("sslmode", "")
+        if _is_far(parts["OPTIONS"].get("host") or parts["HOST"]) and mode != "verify-full":
+            how = "without TLS" if mode in UNENCRYPTED else f"with sslmode={mode}"
+            hint = "Add ?sslmode=verify-full&sslrootcert=/path/to/ca.pem to its URL."
+            found.append(Warning(f"PostgreSQL is reached {how} as {role}.", hint=hint, id="outreach.W010"))
+    redis = urlsplit(settings.REDIS_URL)
+    unchecked = parse_qs(redis.query).get("ssl_cert_reqs", ["required"])[-1] != "required"
+    if _is_far(redis.hostname or "") and (redis.scheme != "rediss" or unchecked):
+        hint = "Use rediss://...?ssl_cert_reqs=required&ssl_ca_certs=/path/to/ca.pem."
+        found.append(
+            Warning("Redis is reached without TLS, or by anybody's certificate.", hint=hint, id="outreach.W010")
+        )
+    return found
+
+
+def _is_far(host: str) -> bool:
+    """Whether what is said to that host leaves this machine; an empty one or a path is a socket."""
+    if not host or host.startswith("/") or host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 # Every table of ours with its partitions, its switches, and whom each policy lets through.

@@ -196,8 +196,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "django_rq",
     "pgtrigger",
     "pghistory",
@@ -212,6 +210,7 @@ INSTALLED_APPS = [
     "deliverability",
 ]
 MIDDLEWARE = [
+    "outreach.common.origins.TrustedProxies",  # first: nothing after it believes a stranger's X-Forwarded-...
     "outreach.common.circumstances.Middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -224,6 +223,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
+    "tenants.middleware.SessionLimits",
     "tenants.middleware.ActorMiddleware",  # after OTP: without a verified second factor the actor may do nothing
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -267,29 +267,45 @@ EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"  # mail leaves th
 
 AUTH_USER_MODEL = "tenants.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 12},
+        "CommonPasswordValidator": {},
+    }.items()
 ]
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_SECONDS", default=3600)  # a session nobody uses ends; to the minute
+SESSION_LONGEST_SECONDS = 12 * 3600  # and so does one in use
+REAUTH_SECONDS = env.int("REAUTH_SECONDS", default=600)  # how long after a code dangerous acts want no other one
 LOGIN_URL = "admin:login"
 OTP_TOTP_ISSUER = "Outreach"
-AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, 1  # five wrong passwords lock for an hour
+AXES_HANDLER = "outreach.console.lockout.Lockout"  # a minute after five wrong tries, then twice as long each time
+AXES_FAILURE_LIMIT, AXES_COOLOFF_TIME = 5, 24  # hours until wrong tries are forgotten
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "outreach.common.origins.place_of"
 AXES_USERNAME_FORM_FIELD = "username"  # as the form calls it; by the model's name, email, axes would lock nobody
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
-AXES_LOCKOUT_TEMPLATE = "console/locked.html"
+AXES_LOCKOUT_CALLABLE = "outreach.console.lockout.refusal"
 
 # --- Transport security. INSECURE_HTTP is for a console on loopback, where no certificate can be had: secure
 # --- cookies or a redirect to https would lock everybody out there, so exactly those checks are silenced.
 
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"] if BEHIND_PROXY else [])  # networks
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
 SECURE_REDIRECT_EXEMPT = ["^alive$"]  # load balancers ask in plain http
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 86400
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # no script of ours reads either
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+if not INSECURE_HTTP:  # browsers take __Host- from https only, and then from this very host alone
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
+SESSION_COOKIE_AGE = SESSION_LONGEST_SECONDS
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 X_FRAME_OPTIONS = "DENY"
 if INSECURE_HTTP:

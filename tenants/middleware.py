@@ -1,24 +1,49 @@
-"""Who acts in a request, and whose rows it may see."""
+"""Who acts in a request, whose rows it may see, and whether its session may still go on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 from outreach.common import circumstances
-from tenants.services import actors, audit
+from tenants.services import actors, audit, sessions
 from tenants.services.actors import Actor
+from tenants.sign_in import is_in, is_verified
+
+BACKGROUND = frozenset({"live", "sent_chart", "jsi18n"})  # what a page asks for by itself: nobody need be there
 
 REFUSALS = (403, 404)
 
 
 def actor_of(user: Any) -> Actor:
-    """The actor of a signed-in person; one without a verified second factor is nobody."""
-    verified = getattr(user, "is_verified", None)
-    return actors.of_user(user if verified is not None and verified() else AnonymousUser())
+    """The actor of a signed-in person; one who is half in is nobody."""
+    return actors.of_user(user if is_in(user) else AnonymousUser())
+
+
+class SessionLimits:
+    """Ends sessions that were ended elsewhere, stood idle too long or are too old; notes that others are in use.
+
+    Stands after django_otp's middleware. What a page asks for by itself keeps no session alive.
+    """
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        row = None
+        if request.user.is_authenticated:
+            key = request.session.session_key or ""
+            row = sessions.look(key, request.user.pk, verified=is_verified(request.user))
+            if row is None:
+                logout(request)
+        response = self.get_response(request)
+        if row is not None and getattr(request.resolver_match, "url_name", None) not in BACKGROUND:
+            sessions.touch(row)
+        return response
 
 
 class ActorMiddleware:

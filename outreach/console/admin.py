@@ -6,24 +6,18 @@ from functools import wraps
 from typing import Any
 
 import axes.admin  # noqa: F401  # each registers itself; imported first, so that it is over by the time we replace it
-import django_otp.plugins.otp_static.admin  # noqa: F401
-import django_otp.plugins.otp_totp.admin  # noqa: F401
 import django_rq.admin
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.admin import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
-from django.utils.translation import gettext_lazy as _
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_rq import models as rq_models
 from django_rq import urls as rq_urls
 
 from tenants.admin.base import TenantAdmin
-from tenants.admin.columns import state
 
-for model in (AccessAttempt, AccessFailureLog, AccessLog, Group, StaticDevice, TOTPDevice, rq_models.Dashboard):
+for model in (AccessAttempt, AccessFailureLog, AccessLog, Group, rq_models.Dashboard):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
@@ -35,36 +29,6 @@ class PlatformAdmin(TenantAdmin):
 
     def visible_to(self, request, queryset):
         return queryset
-
-
-class DeviceAdmin(PlatformAdmin):
-    """Second factors. Keys and codes are on no page; a new one is made on the user's page."""
-
-    list_display = ("user", "name", "usable", "created_at", "last_used_at", "throttling_failure_count")
-    list_filter = ("confirmed",)
-    list_select_related = ("user",)
-    search_fields = ("user__email",)
-    fields = ("user", "name", "usable", "created_at", "last_used_at", "throttling_failure_count")
-
-    @admin.display(description=_("confirmed"))
-    def usable(self, row):
-        return state("yes", _("yes")) if row.confirmed else state("no", _("no"))
-
-
-@admin.register(TOTPDevice)
-class TOTPDeviceAdmin(DeviceAdmin):
-    """Authenticator apps."""
-
-
-@admin.register(StaticDevice)
-class StaticDeviceAdmin(DeviceAdmin):
-    """Sheets of one-use codes."""
-
-    fields = (*DeviceAdmin.fields, "left")
-
-    @admin.display(description=_("codes left"))
-    def left(self, row):
-        return row.token_set.count()
 
 
 class SignInsAdmin(PlatformAdmin):

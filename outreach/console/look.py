@@ -90,26 +90,14 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Approval policies"), "balance", "tenants_approvalpolicy", "tenants.view"),
         (_("API keys"), "vpn_key", "tenants_apikey", "tenants.issue_keys"),
         (_("Users"), "person", "tenants_user", "tenants.administer"),
-        (_("Second factors"), "key", "otp_totp_totpdevice", "tenants.administer"),
+        (_("Second factors"), "key", "tenants_secondfactor", "tenants.administer"),
+        (_("Recovery sheets"), "list_alt", "tenants_recoverysheet", "tenants.administer"),
+        (_("Sessions"), "devices", "tenants_signedin", "tenants.administer"),
         (_("Sign-in attempts"), "login", "axes_accessattempt", "tenants.administer"),
         (_("Job queues"), "pending_actions", "django_rq_dashboard", "tenants.administer"),
         (_("Leases"), "lock_clock", "tenants_lease", "tenants.administer"),
     ),
 ]
-
-BLUE = {
-    "50": "oklch(97% .014 240)",
-    "100": "oklch(93.6% .032 240)",
-    "200": "oklch(88.2% .059 242)",
-    "300": "oklch(80.9% .105 243)",
-    "400": "oklch(70.7% .155 246)",
-    "500": "oklch(60.3% .17 250)",
-    "600": "oklch(52.6% .172 253)",
-    "700": "oklch(46.5% .152 254)",
-    "800": "oklch(40.2% .124 255)",
-    "900": "oklch(35.8% .1 256)",
-    "950": "oklch(26.2% .07 258)",
-}
 
 LOOK: dict[str, Any] = {
     "SITE_TITLE": _("Outreach console"),
@@ -121,6 +109,5 @@ LOOK: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "6px",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "command_search": False, "navigation": NAVIGATION},
 }

@@ -18,10 +18,11 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWid
 
 from outreach.common import counting, origins
 from outreach.common.errors import Missing, OutreachError
+from outreach.console import steps
 from outreach.console.look import is_superuser
 from tenants import permissions
-from tenants.admin.users import qr_code
 from tenants.services import invitations, members
+from tenants.sign_in import keep_session
 
 WRONG_LINKS_PER_MINUTE = 30  # from one address; right ones are never held up
 # The link stays secret: no page learns its path. Not no-referrer, by which browsers post the form with
@@ -91,23 +92,24 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST" and (form is None or form.is_valid()):
         try:
             password = form.cleaned_data["password"] if form else ""
-            sign_in = invitations.accept(token, password, actor=actor)
+            key = request.session.session_key or ""
+            invitations.accept(token, password, actor=actor, kept=key)
         except Missing:
             return _no_invitation(request)
         except OutreachError as error:
             context["error"] = str(error)
         else:
-            if not sign_in.config_url:
+            if person is not None:
+                keep_session(request)
                 messages.success(request, gettext("Welcome. The role is yours from now on."))
                 return HttpResponseRedirect(reverse("admin:index"))
-            context |= {"sign_in": sign_in, "qr_code": qr_code(sign_in.config_url)}
             return _plain(request, "console/joined.html", context)
     return _plain(request, "console/invitation.html", context)
 
 
 def _no_invitation(request: HttpRequest) -> HttpResponse:
     """404 for every link that does not work; 429 for who tries many."""
-    if counting.count(f"invitation:{origins.address_of(request.META)}") > WRONG_LINKS_PER_MINUTE:
+    if counting.count(f"invitation:{origins.place_of(request)}") > WRONG_LINKS_PER_MINUTE:
         answer = _plain(request, "console/no_invitation.html", {}, status=429)
         answer.headers["Retry-After"] = str(counting.WINDOW_SECONDS)
         return answer
@@ -121,6 +123,7 @@ def _plain(request: HttpRequest, template: str, context: dict[str, Any], status:
     return answer
 
 
+@steps.recently
 def break_glass(request: Any) -> HttpResponse:
     """A superuser opens one tenant for a while. Others are refused, by the service as well."""
     if not is_superuser(request):

@@ -10,13 +10,18 @@ from django.core.exceptions import BadRequest
 from django.core.paginator import InvalidPage
 from django.http import Http404
 from django.templatetags.static import static
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django_otp.admin import OTPAdminSite
 from unfold.sites import UnfoldAdminSite
 
-from outreach.console.look import BLUE, LOOK, is_superuser
+from outreach.common import counting, origins
+from outreach.console import lockout, steps
+from outreach.console.look import LOOK, is_superuser
 from outreach.console.signing_in import SignInForm
+from tenants.sign_in import is_in
+
+SIGN_INS_PER_MINUTE = 60  # from one place, whatever became of them
 
 
 class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
@@ -33,9 +38,16 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def extra_urls(self) -> list[Any]:
         """The custom pages; imported late, since they use models."""
-        from outreach.console import dashboard, people
+        from outreach.console import account, dashboard, people
 
         return [
+            path("second-factor/", account.second_factor, name="second_factor"),  # for who is half in, like the next
+            path("password/", account.password, name="password_change"),
+            path("verify/", self.admin_view(account.verify), name="verify"),
+            path("account/", self.admin_view(account.account), name="account"),
+            path("account/codes/", self.admin_view(account.new_codes), name="new_codes"),
+            path("account/sessions/<int:pk>/end/", self.admin_view(account.end_session), name="end_session"),
+            path("account/sessions/end/", self.admin_view(account.end_others), name="end_others"),
             path("invitation/<str:token>/", people.invitation, name="invitation"),  # for somebody without an account
             path("break-glass/", self.admin_view(people.break_glass), name="break_glass"),
             path("break-glass/end/", self.admin_view(people.end_glass), name="end_glass"),
@@ -46,8 +58,27 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
         ]
 
     def get_urls(self) -> list[Any]:
-        """Without Django's redirects to pages of the public: no row here has one."""
-        return [entry for entry in super().get_urls() if getattr(entry, "name", None) != "view_on_site"]
+        """Our pages in the place of Django's of the same name; none for the public, since no row here has one."""
+        ours = self.extra_urls()
+        names = {entry.name for entry in ours} | {"view_on_site", "password_change_done"}
+        others = [entry for entry in super().get_urls() if getattr(entry, "name", None) not in names]
+        return [*ours, *others]
+
+    def has_permission(self, request: Any) -> bool:
+        """Nobody without a second factor, or with a password that somebody else knows."""
+        return super().has_permission(request) and is_in(request.user)
+
+    def login(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
+        """Who has shown the password and lacks something yet is led to where that is done."""
+        if request.method == "POST" and counting.count(f"sign-in:{origins.place_of(request)}") > SIGN_INS_PER_MINUTE:
+            return lockout.later(request, counting.WINDOW_SECONDS)
+        step = steps.next_step(request)
+        if request.method == "GET" and step is not None:
+            return steps.redirect_to(step, steps.goal(request))
+        return super().login(request, extra_context)
+
+    def _get_account_links(self, request: Any) -> list[dict[str, Any]]:
+        return [{"title": _("Your sign-in"), "link": reverse("admin:account")}]
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         """Every page refuses a NUL in its address, which PostgreSQL takes in no text; search boxes (q) say so."""
@@ -84,10 +115,7 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def _get_config(self, key: str, *args: Any) -> Any:
         """Unfold's settings come from look.py, not from the project's settings."""
-        if key in LOOK:
-            return LOOK[key]
-        found = super()._get_config(key, *args)
-        return {**found, "primary": dict(BLUE)} if key == "COLORS" else found
+        return LOOK[key] if key in LOOK else super()._get_config(key, *args)
 
 
 def _values(given: Any) -> list[str]:

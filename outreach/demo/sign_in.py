@@ -5,25 +5,21 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import time
-from base64 import b32encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import qrcode
 from django.conf import settings
 from django.db import transaction
-from django_otp.oath import TOTP
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from outreach.common.errors import NotReady
-from tenants.models import User
-from tenants.services import members, users
+from tenants.models import RecoverySheet, SecondFactor, User
+from tenants.services import factors, members, users
 from tenants.services.actors import SYSTEM
 
 EMAIL = "demo@outreach.example"
-ONE_USE_CODES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +45,21 @@ class SignIn:
 
 @transaction.atomic
 def ensure(folder: Path) -> SignIn:
-    """The user is there, with ten one-use codes from the first time on; the password lies in the folder, mode 0600."""
+    """The user is there, with ten one-use codes from the first time on.
+
+    Password and codes lie in the folder, mode 0600: the database has only hashes of them.
+    """
     store = folder / "sign-in.json"
     user = User.objects.filter(email=EMAIL).first()
     if user is None:
-        made = users.create(EMAIL, actor=SYSTEM, platform_admin=True)
-        user = made.user
+        password = secrets.token_urlsafe(15)
+        user = users.enrol(EMAIL, password, actor=SYSTEM, platform_admin=True)
         members.grant(user, "platform_admin", None, actor=SYSTEM)
-        keep(store, made.password)
-        device = StaticDevice.objects.create(user=user, name="One-use codes")
-        for _ in range(ONE_USE_CODES):
-            device.token_set.create(token=StaticToken.random_token())
-    password = json.loads(store.read_text())["password"] if store.exists() else "(changed)"
-    app = _app(user)
-    left = StaticToken.objects.filter(device__user=user).order_by("pk").values_list("token", flat=True)
-    secret = b32encode(app.bin_key).decode()
-    return SignIn(EMAIL, password, secret, app.config_url, _code(app), tuple(left))
+        keep(store, password, factors.give(user, actor=SYSTEM)[1])
+    kept = json.loads(store.read_text()) if store.exists() else {}
+    app, sheet = _app(user), RecoverySheet.objects.filter(user=user).first()
+    left = tuple(code for code in kept.get("codes", ()) if sheet is not None and sheet.has(code))
+    return SignIn(EMAIL, kept.get("password", "(changed)"), app.secret, app.config_url, _code(app), left)
 
 
 def next_code() -> str:
@@ -80,23 +75,24 @@ def next_code() -> str:
     return _code(_app(user))
 
 
-def keep(store: Path, password: str) -> None:
-    """Write the password where only its owner reads it."""
+def keep(store: Path, password: str, codes: list[str]) -> None:
+    """Write both where only their owner reads them."""
     with os.fdopen(os.open(store, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({"email": EMAIL, "password": password}, file)
+        json.dump({"email": EMAIL, "password": password, "codes": codes}, file)
 
 
-def _app(user: User) -> TOTPDevice:
-    app = TOTPDevice.objects.filter(user=user).first()
+def _app(user: User) -> SecondFactor:
+    app = SecondFactor.objects.filter(user=user, confirmed=True).first()
     if app is None:
         raise NotReady("The demo's user has no authenticator any more; start over with --fresh.", missing=[])
     return app
 
 
-def _code(app: TOTPDevice) -> str:
-    """A code counts once, and `last_t` is the newest step used; one step ahead is tolerated, so no more is shown."""
-    clock = TOTP(app.bin_key, app.step, app.t0, app.digits, app.drift)
-    while app.last_t + 1 > clock.t() + app.tolerance:
+def _code(app: SecondFactor) -> str:
+    """A code counts once, and `last_step` is the newest used; one step ahead is tolerated, so no more is shown."""
+    clock = app.clock
+    while app.last_step + 1 > clock.t() + app.TOLERANCE:
         time.sleep(0.2)
-    clock.time = max(time.time(), (app.last_t + 1 - app.drift) * app.step + app.t0)
-    return f"{clock.token():0{app.digits}d}"
+        clock.time = time.time()
+    clock.time = max(time.time(), (app.last_step + 1 - app.drift) * app.STEP_SECONDS)
+    return f"{clock.token():0{app.DIGITS}d}"

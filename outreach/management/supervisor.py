@@ -173,6 +173,7 @@ class Web(BaseApplication):
             "worker_class": "gthread",
             "threads": 8,
             "timeout": 60,
+            "forwarded_allow_ips": "",  # Django decides what proxies say: TRUSTED_PROXIES
             "graceful_timeout": 20,
             "control_socket_disable": True,
             "proc_name": "outreach-web",

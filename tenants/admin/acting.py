@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from outreach.common.errors import NeedsApproval, OutreachError
 from tenants.services import approvals
+from tenants.sign_in import recently_verified, verify_first
 
 SHOWN_REFUSALS = 10  # messages travel in a cookie or the session
 NOT_REPEATED = ("csrfmiddlewaretoken", "_selected_action", "second_person", "select_across")
@@ -39,6 +40,7 @@ class SecondPersonForm(forms.Form):
 class ActsOnRows:
     """Mix-in of TenantAdmin for actions. Stops are never asked about; what needs a second person is asked for here."""
 
+    dangerous: ClassVar[frozenset[str]] = frozenset()
     opts: Any
     admin_site: Any
     message_user: Callable[..., None]
@@ -53,7 +55,17 @@ class ActsOnRows:
                 self.opts.pk.to_python(value)
             except ValidationError as error:
                 raise BadRequest("A tick names no row.") from error
+        if request.POST.get("action") in self.dangerous and not recently_verified(request):
+            return verify_first(self._back(request, queryset))
         return super().response_action(request, queryset)
+
+    def _back(self, request: Any, queryset: QuerySet) -> str:
+        """Where an act was asked for; it has to be asked for again after the code."""
+        row = None
+        if request.POST.get("from_detail"):
+            ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+            row = queryset.filter(pk__in=ticked).first()
+        return self.url_of(row) if row is not None else request.get_full_path()
 
     def each(
         self, request: Any, queryset: Iterable[Any], service: Callable[..., Any], **kwargs: Any

@@ -75,6 +75,7 @@ class ApiKeyAdmin(TenantAdmin):
         *("last_used_at", "revoked_at", "created_by", "created_at"),
     )
     actions = ("revoke",)
+    dangerous = frozenset({"add"})
     add_form, add_permission = ApiKeyForm, "tenants.issue_keys"
 
     @admin.display(description=_("scopes"))

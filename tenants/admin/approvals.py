@@ -68,6 +68,7 @@ class ApprovalAdmin(TenantAdmin):
         (_("Asked"), {"fields": ("asker", "asked_at")}),
     )
     actions = ("grant", "refuse", "withdraw")
+    dangerous = frozenset({"grant"})
     targets = {"grant": "granted", "refuse": "refused", "withdraw": "withdrawn"}
 
     @admin.display(description=_("act"))

@@ -23,6 +23,7 @@ from tenants.admin import history
 from tenants.admin.acting import ActsOnRows
 from tenants.admin.paginator import EstimatedPaginator
 from tenants.services import actors
+from tenants.sign_in import recently_verified, verify_first
 
 
 class ReadOnly:
@@ -63,12 +64,14 @@ class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
 
     `linked_by` lists the lookups by which other pages link here (`campaign__id__exact`); no others work,
     so that a query string can't feel out columns that no page shows. `targets` names the state that an
-    action leads to: the detail page offers it only from states that may become it.
+    action leads to: the detail page offers it only from states that may become it. `dangerous` names the acts
+    (actions, and "add") before which a person enters a code again; what stops something is never among them.
     """
 
     linked_by: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
     is_of_audit: ClassVar[bool] = False
+    dangerous: ClassVar[frozenset[str]] = frozenset()
     add_form: ClassVar[type[forms.Form] | None] = None
     add_permission: ClassVar[str] = ""
 
@@ -202,6 +205,8 @@ class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request) or self.add_form is None:
             raise PermissionDenied
+        if "add" in self.dangerous and not recently_verified(request):
+            return verify_first(request.get_full_path())
         form = self.add_form(request.POST or None)
         title = capfirst(_("new %s") % self.opts.verbose_name)
         return self.form_page(request, form, title=title, save=lambda values: self.add_with(request, values))

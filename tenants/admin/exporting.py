@@ -20,9 +20,11 @@ Service = Callable[..., IO[bytes]]
 class Exports:
     """`exported` is the service, and `exported_as` names the file. It is complete before the answer begins."""
 
+    dangerous: ClassVar[frozenset[str]] = frozenset({"export"})
     exported: ClassVar[Service]
     exported_as: ClassVar[str]
     export_permission: ClassVar[str] = "campaigns.export"
+    dangerous: ClassVar[frozenset[str]] = frozenset({"export"})
 
     @admin.action(description=_("Export as CSV"), permissions=["export"])
     def export(self, request: Any, queryset: QuerySet) -> HttpResponseBase | None:

@@ -38,6 +38,7 @@ class InvitationAdmin(PeopleAdmin):
     )  # fmt: skip
     linked_by = ("tenant__id__exact",)
     actions = ("revoke",)
+    dangerous = frozenset({"add"})
     add_form = InvitationForm
 
     @admin.display(description=_("state"))

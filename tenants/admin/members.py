@@ -80,6 +80,7 @@ class MembershipAdmin(PeopleAdmin):
     fields = ("user", "role", "where", "expires_at", "ended_at", "created_at")
     linked_by = ("tenant__id__exact", "user__id__exact")
     actions = ("end",)
+    dangerous = frozenset({"add"})  # ending one takes rights away, and has to be quick
     add_form = MembershipForm
 
     def add_with(self, request, values) -> HttpResponse:

@@ -8,17 +8,13 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Exists, OuterRef
 from django.template.response import TemplateResponse
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
-from django_otp.plugins.otp_totp.models import TOTPDevice
-from qrcode import QRCode
-from qrcode.image.svg import SvgPathImage
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldBooleanSwitchWidget
 
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import state
-from tenants.models import User
-from tenants.services import users
+from tenants.models import SecondFactor, User
+from tenants.services import sessions, users
 from tenants.services.users import SignIn
 
 
@@ -38,13 +34,6 @@ class NoForm(forms.Form):
     """Only a confirmation."""
 
 
-def qr_code(text: str) -> str:
-    """The text as an SVG picture, to scan from the screen."""
-    code = QRCode(image_factory=SvgPathImage, border=2, box_size=12)
-    code.add_data(text)
-    return mark_safe(code.make_image().to_string(encoding="unicode"))  # noqa: S308  # made here, of paths only
-
-
 @admin.register(User)
 class UserAdmin(TenantAdmin):
     view_permission = "tenants.administer"
@@ -53,12 +42,13 @@ class UserAdmin(TenantAdmin):
     search_fields = ("email",)
     ordering = ("email",)
     fieldsets = ((None, {"fields": ("email", "role", "may_sign_in", "second_factor", "last_login", "date_joined")}),)
-    actions = ("shut_out", "let_in", "renew")
+    actions = ("shut_out", "let_in", "sign_out", "new_password", "renew")
+    dangerous = frozenset({"add", "let_in", "new_password", "renew"})
     add_form, add_permission = UserForm, "tenants.administer"
 
     def visible_to(self, request, queryset):
         """Everybody who may see users at all sees all of them."""
-        enrolled = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
+        enrolled = SecondFactor.objects.filter(user=OuterRef("pk"), confirmed=True)
         return queryset.annotate(enrolled=Exists(enrolled))
 
     @admin.display(description=_("platform"))
@@ -86,7 +76,6 @@ class UserAdmin(TenantAdmin):
             **self.admin_site.each_context(request),
             "title": _("Sign-in of %s") % sign_in.user,
             "sign_in": sign_in,
-            "qr_code": qr_code(sign_in.config_url),
             "opts": self.opts,
         }
         return TemplateResponse(request, "console/sign_in.html", context, headers={"Cache-Control": "no-store"})
@@ -100,13 +89,29 @@ class UserAdmin(TenantAdmin):
     def let_in(self, request, queryset):
         return self.each(request, queryset, users.let_in)
 
+    @admin.action(description=_("Sign out everywhere"), permissions=["administer"])
+    def sign_out(self, request, queryset):
+        return self.each(request, queryset, sessions.sign_out)
+
+    @admin.action(description=_("New password"), permissions=["administer"])
+    def new_password(self, request, queryset):
+        question = _("The old password stops working; the new one works once, and only with the second factor.")
+        return self._renew(request, queryset, users.new_password, question)
+
     @admin.action(description=_("New second factor"), permissions=["administer"])
     def renew(self, request, queryset):
-        question = _("The old authenticator and one-use codes stop working; the new secret is shown once.")
+        question = _(
+            "Authenticator, one-use codes and password stop working. With a new password, shown once, the person "
+            "sets up another authenticator: hand it to nobody whom you don't know by voice or face."
+        )
+        return self._renew(request, queryset, users.renew_second_factor, question)
+
+    def _renew(self, request: Any, queryset: Any, service: Any, question: Any) -> Any:
+        """One person only, whose new password is shown once."""
         made: list[SignIn] = []
 
         def renew_one(user: User, *, actor: Any) -> None:
-            made.append(users.renew_second_factor(user, actor=actor))
+            made.append(service(user, actor=actor))
 
         answer = self.ask(request, queryset[:1], renew_one, question=question, form_class=NoForm)
         return self.show_once(request, made[0]) if made else answer

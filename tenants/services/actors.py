@@ -130,6 +130,11 @@ def of_user(user: User | Any) -> Actor:
     return actor
 
 
+def oneself(user: User) -> Actor:
+    """A person who signs in or changes by what, before any right counts."""
+    return Actor("user", user.get_username(), user_id=user.pk)
+
+
 def of_command(email: str | None) -> Actor:
     """The actor of a management command: the named person, else SYSTEM."""
     if not email:

@@ -16,7 +16,6 @@ from tenants import permissions
 from tenants.models import Invitation, Membership, User
 from tenants.services import actors, audit, members, users
 from tenants.services.actors import SYSTEM, Actor
-from tenants.services.users import SignIn
 
 DAYS = 7  # how long a link works, at most
 TOKEN_BYTES = 32
@@ -86,12 +85,12 @@ def person_of(invitation: Invitation) -> User | None:
 
 
 @transaction.atomic
-def accept(token: str, password: str = "", *, actor: Actor) -> SignIn:
+def accept(token: str, password: str = "", *, actor: Actor, kept: str = "") -> User:
     """The invited person holds the role from now on, and the link works no longer.
 
-    `actor` is whoever opened the link. Somebody new gets an account with that password and a second factor,
-    whose secret is in the answer and nowhere else. A person with an account has to be signed in by exactly
-    that address; the answer's secrets are empty then. The role is given in the inviter's name, by what the
+    `actor` is whoever opened the link. Somebody new gets an account with that password, and sets up a second
+    factor at the first sign-in. A person with an account has to be signed in by exactly that address; their
+    other sessions than `kept` end. The role is given in the inviter's name, by what the
     inviter may give now: an invitation of somebody who left or was demoted is worth nothing.
     Raises Missing, NotAllowed, BadInput that names the password.
     """
@@ -108,18 +107,16 @@ def accept(token: str, password: str = "", *, actor: Actor) -> SignIn:
             raise Missing(NO_INVITATION)
         if person is None:
             _check_password(password, invitation.email)
-            sign_in = users.enrol(invitation.email, password, actor=inviter)
-        else:
-            sign_in = SignIn(person, "")
-        if not _holds(sign_in.user, invitation.role, invitation.tenant_id):
+            person = users.enrol(invitation.email, password, actor=inviter)
+        if not _holds(person, invitation.role, invitation.tenant_id):
             members.grant(
-                sign_in.user, invitation.role, invitation.tenant_id,
-                actor=inviter, expires_at=invitation.membership_expires_at,
+                person, invitation.role, invitation.tenant_id,
+                actor=inviter, expires_at=invitation.membership_expires_at, kept=kept,
             )  # fmt: skip
-        invitation.accepted_at, invitation.accepted_by = now(), sign_in.user
+        invitation.accepted_at, invitation.accepted_by = now(), person
         invitation.save(update_fields=["accepted_at", "accepted_by"])
-        audit.record(actor, "invitation.accepted", invitation, user_id=sign_in.user.pk, role=invitation.role)
-    return sign_in
+        audit.record(actor, "invitation.accepted", invitation, user_id=person.pk, role=invitation.role)
+    return person
 
 
 def _holds(user: User, role: str, tenant_id: int | None) -> bool:

@@ -14,7 +14,7 @@ from outreach.common import isolation
 from outreach.common.errors import BadInput, InvalidMove, Missing, NotAllowed
 from tenants import permissions
 from tenants.models import BreakGlass, Membership, Tenant, User
-from tenants.services import audit
+from tenants.services import audit, sessions
 from tenants.services.actors import Actor
 
 GLASS_MINUTES = 60  # the longest time that one break-glass lasts
@@ -69,10 +69,11 @@ def check(actor: Actor, role: str, tenant_id: int | None, expires_at: datetime |
 
 @transaction.atomic
 def grant(
-    user: User, role: str, tenant_id: int | None, *, actor: Actor, expires_at: datetime | None = None
+    user: User, role: str, tenant_id: int | None, *, actor: Actor, expires_at: datetime | None = None, kept: str = ""
 ) -> Membership:
     """The person holds the role in that tenant, or as staff in every tenant (None), until it ends.
 
+    The person's sessions end, but for the one with the key `kept`: signing in again brings the new role.
     Nobody grants anything to themselves, superusers neither: that takes a second person or the system.
     Raises BadInput that names the field, NotAllowed.
     """
@@ -87,6 +88,7 @@ def grant(
                 made = Membership.objects.create(user=user, role=role, tenant_id=tenant_id, expires_at=expires_at)
         except IntegrityError as error:
             raise BadInput(f"{user} is {permissions.ROLE_NAMES[role]} there already.", field="role") from error
+        sessions.end_all(user, actor=actor, kept=kept)
         audit.record(actor, "membership.granted", made, after=role, user_id=user.pk, until=expires_at)
     return made
 
@@ -120,6 +122,7 @@ def end(membership: Membership, *, actor: Actor) -> Membership:
             raise InvalidMove("This membership has ended already.", source="ended", target="ended")
         membership.ended_at = now()
         membership.save(update_fields=["ended_at"])
+        sessions.end_all(membership.user, actor=actor)
         audit.record(actor, "membership.ended", membership, before=membership.role, user_id=membership.user_id)
     return membership
 

@@ -4,41 +4,48 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
+from django.utils.timezone import now
 
-from outreach.common.errors import BadInput, Missing
+from outreach.common.errors import BadInput, Missing, NotAllowed
 from tenants.models import User
-from tenants.services import audit
+from tenants.services import audit, factors, sessions
 from tenants.services.actors import Actor
+
+ONE_TIME = timedelta(days=3)  # how long a password that somebody else made up lets in
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a person needs to sign in; shown once and kept nowhere else. An empty password is unchanged."""
+    """By what a person signs in the first time; shown once and kept nowhere else."""
 
     user: User
-    config_url: str = field(repr=False)
-    password: str = field(default="", repr=False)
+    password: str = field(repr=False)
 
 
 @transaction.atomic
 def create(email: str, *, actor: Actor, platform_admin: bool = False) -> SignIn:
-    """A new person with a random password and a second factor. Raises BadInput for an address in use."""
+    """A new person with a random password for once. Raises BadInput for an address in use.
+
+    With it the person sets up a second factor, which nobody else sees, and chooses a password of their own.
+    """
     actor.require("tenants.administer")
     password = secrets.token_urlsafe(15)
-    return enrol(email, password, actor=actor, platform_admin=platform_admin)
+    user = enrol(email, password, actor=actor, platform_admin=platform_admin)
+    user.one_time_until = now() + ONE_TIME
+    user.save(update_fields=["one_time_until"])
+    return SignIn(user, password)
 
 
 @transaction.atomic
-def enrol(email: str, password: str, *, actor: Actor, platform_admin: bool = False) -> SignIn:
-    """A new person with that password and a second factor; the caller has checked that there may be one.
+def enrol(email: str, password: str, *, actor: Actor, platform_admin: bool = False) -> User:
+    """A new person with that password, who sets up a second factor at the first sign-in.
 
-    Raises BadInput for an address in use.
+    The caller has checked that there may be one. Raises BadInput for an address in use.
     """
     email = address(email)
     try:
@@ -46,9 +53,8 @@ def enrol(email: str, password: str, *, actor: Actor, platform_admin: bool = Fal
             user = User.objects.create_user(email, password, is_staff=True, is_superuser=platform_admin)
     except IntegrityError as error:
         raise BadInput(f"There is already a user {email}.", field="email") from error
-    device = TOTPDevice.objects.create(user=user, name="Authenticator")
     audit.record(actor, "user.created", user, platform_admin=platform_admin)
-    return SignIn(user, device.config_url, password)
+    return user
 
 
 def address(text: str) -> str:
@@ -70,15 +76,54 @@ def find(email: str) -> User:
 
 
 @transaction.atomic
-def renew_second_factor(user: User, *, actor: Actor) -> SignIn:
-    """The old authenticator and the one-use codes are void; the person needs the new secret from now on."""
+def new_password(user: User, *, actor: Actor) -> SignIn:
+    """The old password is void; the new one lets in once, with the second factor, to choose another.
+
+    Ends every session of the person. It never replaces the second factor.
+    """
     actor.require("tenants.administer")
+    made = _one_time(user)
+    sessions.end_all(made.user, actor=actor)
+    audit.record(actor, "user.password_renewed", made.user)
+    return made
+
+
+@transaction.atomic
+def renew_second_factor(user: User, *, actor: Actor) -> SignIn:
+    """Authenticator, one-use codes and password are void; the person sets up new ones by the one-time password.
+
+    The password goes too: else whoever knows it, and was kept out by the second factor alone, would get in.
+    Ends every session of the person.
+    """
+    actor.require("tenants.administer")
+    made = _one_time(user)
+    factors.forget(made.user, actor=actor)
+    sessions.end_all(made.user, actor=actor)
+    audit.record(actor, "user.second_factor_renewed", made.user)
+    return made
+
+
+@transaction.atomic
+def change_password(user: User, password: str, *, actor: Actor, kept: str = "") -> User:
+    """The person's own new password, which the door has validated. Every session of theirs but `kept` ends."""
+    if actor.user_id != user.pk:
+        raise NotAllowed("Only one's own password can be chosen.")
     user = User.objects.select_for_update().get(pk=user.pk)
-    TOTPDevice.objects.filter(user=user).delete()
-    StaticDevice.objects.filter(user=user).delete()
-    device = TOTPDevice.objects.create(user=user, name="Authenticator")
-    audit.record(actor, "user.second_factor_renewed", user)
-    return SignIn(user, device.config_url)
+    user.set_password(password)
+    user.one_time_until = None
+    user.save(update_fields=["password", "one_time_until"])
+    sessions.end_all(user, actor=actor, kept=kept)
+    audit.record(actor, "user.password_changed", user)
+    return user
+
+
+def _one_time(user: User) -> SignIn:
+    user = User.objects.select_for_update().get(pk=user.pk)
+    password = secrets.token_urlsafe(15)
+    user.set_password(password)
+    user.one_time_until = now() + ONE_TIME
+    user.save(update_fields=["password", "one_time_until"])
+    return SignIn(user, password)
 
 
 @transaction.atomic
@@ -90,6 +135,7 @@ def shut_out(user: User, *, actor: Actor) -> User:
     user = User.objects.select_for_update().get(pk=user.pk)
     user.is_active = False
     user.save(update_fields=["is_active"])
+    sessions.end_all(user, actor=actor)
     audit.record(actor, "user.shut_out", user)
     return user
 

@@ -31,6 +31,7 @@ def no_redis(settings, tmp_path):
     caches.close_all()
 
 
+@pytest.mark.attack("A33")
 def test_a_key_has_its_own_limit(ours, settings):
     settings.API_KEY_PER_MINUTE = 3
     busy, quiet = Api(key_of(ours.tenant)), Api(key_of(ours.tenant))

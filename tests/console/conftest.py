@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
 from campaigns.services import suppression
 from mailboxes.models import Allowance, AllowanceReturn, Rotation
 from outreach.common import freshness
-from tenants.models import Approval, BreakGlass, Lease, Tenant, User
+from tenants.models import Approval, BreakGlass, Lease, RecoverySheet, SecondFactor, Tenant, User
+from tenants.models.factors import hashed
 from tenants.services import api_keys, invitations, members
 from tenants.services.actors import SYSTEM
+from tenants.sign_in import VERIFIED_AT
 from tests import factories
 
 PASSWORD = "correct horse battery"
@@ -27,9 +29,10 @@ CANARY = "canary-secret-of-a-mailbox"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept():
-    """Figures of one test must not show in the next."""
+def _nothing_kept(running_servers):
+    """Figures and tries of one test must not show in the next."""
     freshness.forget()
+    caches["counters"].clear()
     yield
     freshness.forget()
 
@@ -39,18 +42,25 @@ def person(email: str, role: str = "", tenant: Tenant | None = None, **rights: b
     user = User.objects.create_user(email, PASSWORD, **{"is_staff": True, **rights})
     if role:
         members.grant(user, role, tenant and tenant.pk, actor=SYSTEM)
-    TOTPDevice.objects.create(user=user, name="Authenticator")
+    SecondFactor.new(user, confirmed=True).save()
     return user
 
 
-def client_of(user: User) -> Client:
-    """A browser of that person, second factor verified."""
+def client_of(user: User, *, verified_ago: float = 0) -> Client:
+    """A browser of that person, with a code entered that many seconds ago."""
     client = Client()
+    user.refresh_from_db()  # what ended earlier sessions is no end of this one
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     session = client.session
-    session[DEVICE_ID_SESSION_KEY] = TOTPDevice.objects.get(user=user).persistent_id
+    session[DEVICE_ID_SESSION_KEY] = SecondFactor.objects.get(user=user, confirmed=True).persistent_id
+    session[VERIFIED_AT] = time.time() - verified_ago
     session.save()
     return client
+
+
+def code_of(user: User) -> str:
+    """The six digits that the person's authenticator shows now."""
+    return f"{SecondFactor.objects.get(user=user, confirmed=True).clock.token():06d}"
 
 
 @pytest.fixture
@@ -160,7 +170,8 @@ def everything(world, chief) -> World:
     """The world, and rows of other people's models."""
     from axes.models import AccessAttempt, AccessLog
 
-    StaticDevice.objects.create(user=chief, name="Sheet").token_set.create(token="canarycode")
+    sheet = RecoverySheet(user=chief, name="Sheet", hashes=[hashed(chief.pk, "canarycode")])
+    sheet.save()
     common = {
         "username": "x@example.com",
         "ip_address": "127.0.0.1",

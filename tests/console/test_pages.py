@@ -11,11 +11,11 @@ from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_rq.models import Dashboard
 
 from campaigns.models import Campaign, Contact, Message
 from outreach.common import freshness
+from tenants.models import SecondFactor
 from tests.console.conftest import CANARY, PASSWORD, World, client_of, person
 from tests.rules.test_tenancy import events
 
@@ -75,7 +75,7 @@ def test_list_and_detail_answer_with_real_rows(model, everything, as_chief):
         assert answer.status_code == 200, row
         page += answer.content.decode()
     assert inline_scripts(page) == []
-    for secret in (CANARY, "canary-post", "canarycode", PASSWORD, TOTPDevice.objects.first().key, "md5$"):
+    for secret in (CANARY, "canary-post", "canarycode", PASSWORD, SecondFactor.objects.first().secret, "md5$"):
         assert secret not in page, secret
 
 
@@ -167,7 +167,7 @@ def test_no_field_can_be_written_by_a_hand_made_post(model, everything, as_chief
     "address",
     [
         "tenants/user/?password__startswith=md5",
-        "otp_totp/totpdevice/?key__startswith=a",
+        "tenants/secondfactor/?sealed_key__startswith=a",
         "mailboxes/mailbox/?sealed_password__startswith=a",
         "campaigns/message/?tenant__postal_address__startswith=a",
         "campaigns/campaign/?tenant__slug__startswith=a",

@@ -13,7 +13,10 @@ READS = {
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.judge", "tenants.actors.of_command",
-    "tenants.actors.of_grants", "tenants.actors.of_user", "tenants.actors.visible_to", "tenants.invitations.look",
+    "tenants.actors.of_grants", "tenants.actors.oneself",
+    "tenants.factors.codes_left", "tenants.factors.is_set_up",
+    "tenants.sessions.look", "tenants.sessions.open_of",
+    "tenants.actors.of_user", "tenants.actors.visible_to", "tenants.invitations.look",
     "tenants.invitations.person_of", "tenants.members.broken_by", "tenants.members.check",
     "tenants.members.may_give", "tenants.members.reaching",
     "tenants.members.tenant_id_of", "tenants.api_keys.authenticate", "tenants.api_keys.hashed",
@@ -34,6 +37,10 @@ PARTS = {
     "campaigns.suppression.push",
     "tenants.audit.record",  # takes the actor first
     "tenants.audit.refused",
+    "tenants.factors.verify",  # the person is not signed in yet
+    "tenants.sessions.close",
+    "tenants.sessions.move",
+    "tenants.sessions.touch",
     "tenants.tenants.reserve_id",
 }
 

@@ -9,13 +9,12 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.utils.timezone import now
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from structlog.testing import capture_logs
 
 from outreach.common import isolation
 from outreach.common.errors import BadInput, InvalidMove, Missing, NotAllowed
 from tenants.models import Invitation, Membership, User
-from tenants.services import actors, invitations, members
+from tenants.services import actors, factors, invitations, members
 from tenants.services.actors import SYSTEM, Actor
 from tests import factories
 from tests.tenants.conftest import user_of
@@ -128,15 +127,15 @@ def test_a_link_is_found_before_a_tenant_is_in_scope(tenant):
         assert (found.email, found.role, found.tenant) == ("new@example.net", "operator", tenant)
 
 
-def test_a_new_person_gets_account_second_factor_and_role(tenant):
+def test_a_new_person_gets_account_and_role_and_no_second_factor_that_others_know(tenant):
     _, token = invitations.invite("new@example.net", "operator", tenant.pk, actor=SYSTEM)
 
     with isolation.nothing(), capture_logs() as logs:
-        sign_in = invitations.accept(token, PASSWORD, actor=ANONYMOUS)
+        accepted = invitations.accept(token, PASSWORD, actor=ANONYMOUS)
 
     user = User.objects.get(email="new@example.net")
     assert (user.is_staff, user.is_superuser, user.check_password(PASSWORD)) == (True, False, True)
-    assert sign_in.config_url == TOTPDevice.objects.get(user=user).config_url
+    assert (accepted, user.one_time_until, factors.is_set_up(user)) == (user, None, False)
     held = Membership.objects.get(user=user)
     assert (held.role, held.tenant) == ("operator", tenant)
     assert [line["event"] for line in logs] == ["user.created", "membership.granted", "invitation.accepted"]
@@ -218,9 +217,8 @@ def test_a_person_with_an_account_accepts_only_signed_in_by_that_address(tenant,
     assert not Membership.objects.exists()
     assert not User.objects.get(pk=person.pk).check_password(PASSWORD)
 
-    sign_in = invitations.accept(token, actor=actors.of_user(person))
+    assert invitations.accept(token, actor=actors.of_user(person)) == person
 
-    assert (sign_in.user, sign_in.config_url) == (person, "")
     assert Membership.objects.get().user == person
 
 
