@@ -201,6 +201,25 @@ def test_a_platform_admin_ends_anybodys_session_and_an_analyst_nobodys(chief, an
     assert not is_in(client)
 
 
+def test_rows_of_sessions_go_after_ninety_days(chief, analyst):
+    client_of(chief)
+    client_of(analyst)
+    SignedIn.objects.update(seen_at=now() - timedelta(days=91))
+
+    client_of(chief)
+
+    assert SignedIn.objects.filter(user=chief).count() == 1
+    assert SignedIn.objects.filter(user=analyst).count() == 1
+
+
+def test_an_address_with_a_zone_signs_in_as_well(chief):
+    client = Client(REMOTE_ADDR="fe80::1%eth0")
+
+    sign_in(client, chief, code_of(chief))
+
+    assert row_of(client).address == "fe80::1"
+
+
 def test_no_key_of_a_session_stands_in_the_table_or_in_a_log(chief):
     client = Client()
     with capture_logs() as logs:
