@@ -8,8 +8,7 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to the apps below, and say which acts may need a second person."""
-        from campaigns import hooks
-        from campaigns.services import acts
+        from campaigns import acts, hooks
 
         hooks.register()
         acts.register_all()

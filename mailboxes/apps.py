@@ -8,6 +8,6 @@ class MailboxesConfig(AppConfig):
 
     def ready(self) -> None:
         """Say which acts may need a second person."""
-        from mailboxes.services import acts
+        from mailboxes import acts
 
         acts.register_all()

@@ -75,6 +75,6 @@ def _over(sender: Any, request: Any, **kwargs: Any) -> None:
 
 def _address(request: Any) -> str | None:
     try:
-        return str(ipaddress.ip_address(origins.address_of(request.META)))
+        return str(ipaddress.ip_address(origins.address_of(request.META).partition("%")[0]))
     except ValueError:  # a unix socket without a proxy's word
         return None

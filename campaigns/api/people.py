@@ -152,6 +152,6 @@ class SuppressionViewSet(ReadOnlyTenantViewSet):
     @action(detail=True, methods=["post"])
     def lift(self, request: Any, pk: str) -> Response:
         """Let these people be mailed again. 409 `approval_needed` where a second person has to agree."""
-        values = self.given(LiftInput)
-        row = suppression.lift(self.get_object(), actor=request.actor, **values)
+        row = self.get_object()  # first: of a row that is not there nothing is judged
+        row = suppression.lift(row, actor=request.actor, **self.given(LiftInput))
         return Response(Lifted(row).data)

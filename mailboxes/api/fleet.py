@@ -123,8 +123,8 @@ class MailboxViewSet(ReadOnlyTenantViewSet):
     @action(detail=True, methods=["post"])
     def set_cap(self, request: Any, pk: str) -> Response:
         """The cap from now on. 409 `approval_needed` for a raise to which a second person has to agree."""
-        values = self.given(CapInput)
-        row = mailboxes.set_cap(self.get_object(), values["daily_cap"], actor=request.actor)
+        row = self.get_object()  # first: of a row that is not there nothing is judged
+        row = mailboxes.set_cap(row, actor=request.actor, **self.given(CapInput))
         return Response(CapOfMailbox(row).data)
 
 

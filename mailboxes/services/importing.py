@@ -17,9 +17,10 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
+from mailboxes import acts
 from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import acts, mailbox_rows
+from mailboxes.services import mailbox_rows
 from mailboxes.services.mailbox_rows import Given, Server
 from outreach.common import connect, hooks
 from outreach.common.errors import BadInput, OutreachError

@@ -16,13 +16,15 @@ from tenants.services import audit
 from tenants.services.actors import Actor
 
 WRITTEN_EVERY = timedelta(minutes=1)
+KEPT = timedelta(days=90)  # addresses and browsers are personal data; the audit keeps who signed in when
 HALF_SECONDS = 900  # from password to second factor, for who sets one up
 
 
 @transaction.atomic
 def begin(user: User, session_key: str, *, actor: Actor, address: str | None, browser: str) -> SignedIn:
-    """A session that begins. `address` and `browser` are as the request said."""
+    """A session that begins. `address` and `browser` are as the request said; the person's old rows go."""
     at = now()
+    SignedIn.objects.filter(user=user, seen_at__lt=at - KEPT).delete()
     made = SignedIn.objects.create(
         user=user, key_hash=key_hash(session_key), address=address, browser=browser[:200], created_at=at, seen_at=at
     )

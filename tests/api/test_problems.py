@@ -57,6 +57,7 @@ OURS = [
     (errors.Missing("No."), 404, "missing"),
     (errors.InvalidMove("No."), 409, "invalid_move"),
     (errors.NotReady("No.", missing=["A pool."]), 409, "not_ready"),
+    (errors.NeedsApproval("No."), 409, "approval_needed"),
     (errors.Unavailable("No."), 503, "unavailable"),
 ]
 

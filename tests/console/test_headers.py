@@ -52,7 +52,8 @@ def production(*names: str, **values: str) -> list:
     env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
         "SECRET_KEY": "x" * 50, "ALLOWED_HOSTS": "console.example.com", "PUBLIC_URL": "https://console.example.com",
         "CREDENTIAL_KEYS": django_settings.CREDENTIAL_KEYS, "TOKEN_KEYS": django_settings.TOKEN_KEYS,
-        "HASH_KEY": django_settings.HASH_KEY, "STATE_DIR": "/nonexistent", **values,
+        "HASH_KEY": django_settings.HASH_KEY, "AUDIT_KEY": django_settings.AUDIT_KEY, "STATE_DIR": "/nonexistent",
+        **values,
     }  # fmt: skip
     code = f"import json; from outreach import settings as s; print(json.dumps([getattr(s, n) for n in {names!r}]))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)  # noqa: S603

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 from structlog.testing import capture_logs
 
-from tenants.models import ApiKey, BreakGlass, Membership, SecondFactor, SignedIn, User
+from tenants.models import ApiKey, AuditEntry, BreakGlass, Membership, SecondFactor, SignedIn, User
 from tenants.models.sessions import key_hash
 from tenants.services import actors, factors, members, sessions, users
 from tenants.services.actors import SYSTEM
@@ -181,12 +181,11 @@ def test_a_person_sees_and_ends_their_own_sessions_only(chief, analyst):
 def test_signing_out_everywhere_else_keeps_the_session_that_asks(analyst):
     client, *others = [client_of(analyst) for _ in range(3)]
 
-    with capture_logs() as logs:
-        client.post("/console/account/sessions/end/")
+    client.post("/console/account/sessions/end/")
 
     assert is_in(client)
     assert not any(is_in(other) for other in others)
-    assert next(line for line in logs if line["event"] == "session.others_ended")["sessions"] == 2
+    assert AuditEntry.objects.get(action="session.others_ended").facts == {"sessions": 2}
 
 
 @pytest.mark.attack("A31")
@@ -199,6 +198,25 @@ def test_a_platform_admin_ends_anybodys_session_and_an_analyst_nobodys(chief, an
     client_of(chief).post("/console/tenants/signedin/", act | {"_selected_action": row_of(client).pk})
 
     assert not is_in(client)
+
+
+def test_rows_of_sessions_go_after_ninety_days(chief, analyst):
+    client_of(chief)
+    client_of(analyst)
+    SignedIn.objects.update(seen_at=now() - timedelta(days=91))
+
+    client_of(chief)
+
+    assert SignedIn.objects.filter(user=chief).count() == 1
+    assert SignedIn.objects.filter(user=analyst).count() == 1
+
+
+def test_an_address_with_a_zone_signs_in_as_well(chief):
+    client = Client(REMOTE_ADDR="fe80::1%eth0")
+
+    sign_in(client, chief, code_of(chief))
+
+    assert row_of(client).address == "fe80::1"
 
 
 def test_no_key_of_a_session_stands_in_the_table_or_in_a_log(chief):

@@ -30,7 +30,7 @@ def put(table: str, **values) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_old_devices_go_on_working_and_leave_no_clear_key(as_role):
-    take_over = import_module("tenants.migrations.0010_sign_in").take_over
+    take_over = import_module("tenants.migrations.0012_sign_in").take_over
     one, two = factories.user(), factories.user()
     common = {"name": "Authenticator", "step": 30, "t0": 0, "digits": 6, "tolerance": 1, "drift": 0, "last_t": 5}
     with as_role("owner"):
