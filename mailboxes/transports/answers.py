@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import quopri
 import re
+from base64 import b64encode
+from urllib.parse import quote_from_bytes
 
 from mailboxes.transports.base import PermanentSendError, Phase, Receipt, SendError, TransientSendError
 
 MAX_TEXT = 1000  # characters of a server's words that are kept
+SHORTEST_HIDDEN = 4  # octets
+HIDDEN = b"[hidden]"
 
 _ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})\b")
 _ENHANCED_AT_LINE_START = re.compile(rb"^[245]\.\d{1,3}\.\d{1,3}(?:[ \t]+|$)", re.MULTILINE)
@@ -15,6 +20,31 @@ _PROVIDER_ID = re.compile(
     r"queued as <?([^\s>]+)|\bid=(\S+)|^(?:\d\.\d\.\d )?OK:? <?([^\s>]{16,})",
     re.IGNORECASE,
 )
+
+
+def spellings(username: str, password: str) -> tuple[bytes, ...]:
+    """How a server may say a password back: as it is, and as it was or might be encoded on the way.
+
+    Very short ones are left out: hiding each "ab" would leave nothing of an answer.
+    """
+    plain = password.encode("utf-8", "replace")
+    if len(plain) < SHORTEST_HIDDEN:
+        return ()
+    quoted = quote_from_bytes(plain, safe="").encode()
+    quoted_printable = quopri.encodestring(plain).replace(b"=\n", b"")
+    found = [b64encode(b"\0%b\0%b" % (username.encode("utf-8", "replace"), plain)), plain, quoted, quoted_printable]
+    # The middle of its base64, wherever it began in what was encoded.
+    found += [b64encode(b"\0" * skip + plain)[-(-skip * 4 // 3) : (skip + len(plain)) * 8 // 6] for skip in range(3)]
+    found += [plain.hex().encode(), plain.hex().upper().encode(), plain[::-1]]
+    return tuple(dict.fromkeys(sorted(found, key=len, reverse=True)))
+
+
+def without(text: bytes, secrets: tuple[bytes, ...]) -> bytes:
+    """A server's words with each of these replaced, and what is written without a blank before and behind it."""
+    for secret in secrets:
+        if secret in text:
+            text = re.sub(rb"[\w+/=]*%b[\w+/=]*" % re.escape(secret), HIDDEN, text)
+    return text
 
 
 def refusal(phase: Phase, code: int, text: bytes) -> SendError:

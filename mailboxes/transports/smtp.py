@@ -79,6 +79,7 @@ class SmtpTransport:
         "_known",
         "_login",
         "_needs_reset",
+        "_secrets",
         "_timeouts",
         "_wire",
     )
@@ -93,6 +94,7 @@ class SmtpTransport:
         if not _EHLO_NAME.fullmatch(login.ehlo_name):
             raise BadInput("The EHLO name must be a host name or an address literal.", ehlo_name=login.ehlo_name)
         self._login, self._timeouts, self._dial, self._context = login, timeouts or Timeouts(), dial, context
+        self._secrets = answers.spellings(login.username, login.password)
         self._wire: Wire | None = None
         self._features: dict[str, str] = {}
         self._known = ("", b"")  # the last sender and its MAIL command up to the bracket
@@ -181,13 +183,13 @@ class SmtpTransport:
             if code == 235:
                 return
             if code != 334:
-                raise answers.refusal("auth", code, text)
+                raise self._refusal("auth", code, text)
         raise TransientSendError("auth", code, None, "the server asks for more than user name and password")
 
     def _expect(self, wire: Wire, phase: Phase, wanted: int) -> bytes:
         code, text = wire.reply(self._timeouts.command)
         if code != wanted:
-            raise answers.refusal(phase, code, text)
+            raise self._refusal(phase, code, text)
         return text
 
     def offer(self, mail: Outgoing) -> None:
@@ -266,7 +268,7 @@ class SmtpTransport:
                 code, text = wire.reply(timeouts.data if phase == "data" else timeouts.command)
                 if (code == 354) if phase == "data" else (200 <= code < 300):
                     continue
-                refusal = refusal or answers.refusal(phase, code, text)
+                refusal = refusal or self._refusal(phase, code, text)
                 if not at_once or code == 421 or not 400 <= code < 600:
                     break
         except Lost as lost:
@@ -306,13 +308,13 @@ class SmtpTransport:
             self._answered_early(wire, "body")
         self._in_data = False
         if 200 <= code < 300:
-            return answers.receipt(text)
+            return answers.receipt(answers.without(text, self._secrets))
         if 400 <= code < 600:
             if code == 421:
                 self._drop()
-            raise answers.refusal("dot", code, text)
+            raise self._refusal("dot", code, text)
         self._drop()
-        raise UncertainSendError("dot", code, None, answers.printable(text))
+        raise UncertainSendError("dot", code, None, answers.printable(answers.without(text, self._secrets)))
 
     def abort(self) -> None:
         """See `base.Transport`: inside DATA hang up without a dot (RSET would be body text), else RSET."""
@@ -337,6 +339,10 @@ class SmtpTransport:
                 wire.send(b"QUIT\r\n", 0)
         self._drop()
 
+    def _refusal(self, phase: Phase, code: int, text: bytes) -> SendError:
+        """The error for an answer; a server that says the password back does not get it stored."""
+        return answers.refusal(phase, code, answers.without(text, self._secrets))
+
     def _drop(self) -> None:
         """Hang up. No dot is ever written here, so an offered mail is gone."""
         wire, self._wire = self._wire, None
@@ -359,7 +365,7 @@ class SmtpTransport:
             raise TransientSendError(phase, None, None, str(lost)) from lost
         finally:
             self._drop()
-        raise answers.refusal(phase, code, text)
+        raise self._refusal(phase, code, text)
 
 
 def _is_loopback(literal: str) -> bool:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import path
 from rest_framework.response import Response
 
+from campaigns.pipeline import sender
 from outreach import cron, logs
 from outreach.common import circumstances
 from outreach.common.circumstances import Circumstances
@@ -126,7 +127,7 @@ def test_a_command_is_known_by_its_actor():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_job_is_known_by_its_task_and_its_id(empty_queue, monkeypatch):
-    monkeypatch.setattr("campaigns.tasks.send_batches", lambda *args: SEEN.append(circumstances.current()))
+    monkeypatch.setattr(sender, "send_batches", lambda *args: SEEN.append(circumstances.current()))
     job = django_rq.get_queue("send").enqueue_call("campaigns.tasks.send_batches", args=(1, [1]))
 
     worker.work("send", burst=True)

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import urllib.parse
 
 import pytest
 import structlog
@@ -64,3 +66,86 @@ def test_an_exception_stays_on_one_line_and_loses_its_secrets(lines):
     (event,) = lines(act)
     assert "ValueError" in event["exception"]
     assert "hunter2" not in json.dumps(event)
+
+
+# --- Names that break logs ------------------------------------------------------------------------------------
+
+HOSTILE = [
+    'x\n{"event": "forged"}', "x\r\nforged", "\x1b[2K\x1b[1A\x1b[31mforged\x1b[0m", '"}\n{"event": "forged", "x": "',
+    "x\u2028forged", "x\x85forged\x0b\x0c\x1c", "x\x00forged", "x\u202egrof", "x\udcffforged", "\\", "%s %(x)s {x} $x",
+    "x" * 5000,
+]  # fmt: skip
+
+
+class Named:
+    """Somebody else's object with a name of its own."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __str__(self):
+        return self.name
+
+    __repr__ = __str__
+
+
+def failing(text):
+    try:
+        raise ValueError(text) from KeyError(text)
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+
+
+def refused_host(text):
+    from django.core.exceptions import DisallowedHost
+    from django.test import RequestFactory
+
+    request = RequestFactory().get("/", headers={"host": text})
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        logging.getLogger("django.security.DisallowedHost").error(str(error), extra={"request": request})
+
+
+def missing_page(text):
+    from django.test import Client
+
+    Client(headers={"user-agent": text, "referer": text}).get(f"/{urllib.parse.quote(text, errors='surrogateescape')}")
+
+
+def stopped_mailbox(text):
+    """As sender and audit say what a mail server answered."""
+    structlog.get_logger("audit").info("mailbox.stopped", reason=text, text=text)
+
+
+DOORS = {
+    "event": lambda text: structlog.get_logger("x").warning(text),
+    "value": lambda text: structlog.get_logger("x").warning("tried", name=text),
+    "key": lambda text: structlog.get_logger("x").warning("tried", values={text: 1}),
+    "object": lambda text: structlog.get_logger("x").warning("tried", tenant=Named(text), more=[Named(text)]),
+    "argument": lambda text: logging.getLogger("x").warning("name %s", text),
+    "extra": lambda text: logging.getLogger("x").warning("name", extra={"name_of": text}),
+    "exception": failing,
+    "host": refused_host,
+    "path": missing_page,
+    "answer": stopped_mailbox,
+}
+
+
+@pytest.mark.attack("A37")
+@pytest.mark.parametrize("door", list(DOORS))
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_a_name_holds_an_event_is_one_line_of_plain_ascii(capfd, door, text, db):
+    logs.configure({"level": "INFO"})
+    try:
+        DOORS[door](text)
+    finally:
+        logs.configure({"level": "WARNING"})
+    written = capfd.readouterr().err
+
+    assert written.endswith("\n")
+    assert written.isascii()
+    assert set(re.findall(r"[\x00-\x1f\x7f]", written)) == {"\n"}
+    events = [json.loads(line) for line in written.split("\n")[:-1]]
+    assert "forged" not in {event["event"] for event in events}
+    assert len(events) == (2 if door == "path" else 1)  # Django's word on the page, and the request

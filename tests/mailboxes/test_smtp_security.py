@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import quopri
 import socket
 import ssl
+import urllib.parse
 
 import pytest
 
+from mailboxes.transports import answers
 from mailboxes.transports.base import (
+    PermanentSendError,
     SendError,
     TransientSendError,
 )
 from mailboxes.transports.smtp import Login, SmtpTransport
 from outreach.common.errors import BadInput
 from tests.faults.sink import FaultSink
-from tests.mailboxes.peers import SmtpPeer, eventually, make_authority
-from tests.mailboxes.scripted import SHORT, Conversation, fails, scripted, to
+from tests.mailboxes.peers import SmtpPeer, deliver, eventually, make_authority
+from tests.mailboxes.scripted import MAIL, SHORT, Conversation, fails, scripted, to
 
 
 @pytest.mark.attack("A09", "A42")
@@ -122,3 +126,70 @@ def test_a_password_is_in_no_text():
 def test_an_ehlo_name_is_a_name(name):
     with pytest.raises(BadInput):
         to(25, ehlo_name=name)
+
+
+# --- A server that says the password back ---------------------------------------------------------------------
+
+ECHOED = "Wörd & Pass=1+/"
+
+
+def echoes(password: str = ECHOED) -> dict[str, bytes]:
+    plain = password.encode()
+    return {
+        "as it is": plain,
+        "PLAIN": base64.b64encode(b"\0anna\0" + plain),
+        "LOGIN": base64.b64encode(plain),
+        "within more": base64.b64encode(b"(" + plain + b")"),
+        "in a URL": urllib.parse.quote(password, safe="").encode(),
+        "hex": plain.hex().encode(),
+        "HEX": plain.hex().upper().encode(),
+        "quoted-printable": quopri.encodestring(plain),
+        "backwards": plain[::-1],
+    }
+
+
+@pytest.mark.attack("A34")
+@pytest.mark.parametrize("spelling", list(echoes()))
+def test_a_password_said_back_is_cut_out_of_a_refused_sign_in(spelling):
+    echo = echoes()[spelling]
+
+    def script(talk: Conversation) -> None:
+        talk.greet(b"250-evil.example\r\n250 AUTH PLAIN\r\n")
+        talk.hear(b"\r\n")
+        talk.say(b"535-5.7.8 No entry with\r\n535 5.7.8 " + echo + b" for anna\r\n")
+
+    with scripted(script) as server:
+        error = fails(PermanentSendError, server.port, username="anna", password=ECHOED)
+
+    assert (error.phase, error.code, error.enhanced) == ("auth", 535, "5.7.8")
+    assert error.text == "No entry with [hidden] for anna"
+
+
+@pytest.mark.attack("A34")
+@pytest.mark.parametrize("answer", [b"250 2.0.0 Ok %b", b"451 4.3.0 %b", b"554 5.7.1 %b", b"354 %b"])
+def test_a_password_said_back_later_is_cut_out_as_well(answer):
+    def script(talk: Conversation) -> None:
+        talk.greet(b"250-evil.example\r\n250 AUTH PLAIN\r\n")
+        talk.hear(b"\r\n")
+        talk.say(b"235 Welcome\r\n")
+        for word in (b"250 Ok", b"250 Ok", b"354 Go"):
+            talk.hear(b"\r\n")
+            talk.say(word + b"\r\n")
+        talk.hear(b"\r\n.\r\n")
+        talk.say(answer % ECHOED.encode() + b"\r\n")
+        talk.listen()
+
+    with scripted(script) as server:
+        transport = to(server.port, username="anna", password=ECHOED)
+        try:
+            said = deliver(transport, MAIL).text
+        except SendError as error:
+            said = str(error) + repr(error)
+        transport.close()
+
+    assert "[hidden]" in said
+    assert ECHOED not in said
+
+
+def test_of_a_very_short_password_answers_stay_as_they_are():
+    assert answers.without(b"no abc here", answers.spellings("anna", "abc")) == b"no abc here"

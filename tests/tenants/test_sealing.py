@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import models, transaction
+from django.db import connection, models, transaction
+from django.test.utils import isolate_apps
 
 from mailboxes.models import Mailbox
 from outreach import checks
@@ -17,12 +19,12 @@ from outreach.common.errors import BadInput, NotAllowed
 from outreach.common.sealing import Keyring
 from outreach.management import checkup
 from tenants.models import AuditEntry
-from tenants.services import sealing
+from tenants.services import members, sealing
 from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 from tests.campaigns.test_two_admins import at_once
 
-pytestmark = [pytest.mark.django_db, pytest.mark.as_worker, pytest.mark.attack("A35")]
+pytestmark = [pytest.mark.django_db, pytest.mark.attack("A35")]
 OLDEST, OLD, NEW = (f"{name}:" + base64.b64encode(name[0].encode() * 32).decode() for name in ("a1", "b2", "c3"))
 
 
@@ -160,6 +162,22 @@ def test_only_who_administers_the_platform_rotates(settings):
     assert sealing.uses() == {"b2": 1}
 
 
+def test_the_command_acts_as_the_named_person(settings):
+    sealed_by(settings, OLD, 2)
+    settings.CREDENTIAL_KEYS = f"{NEW},{OLD}"
+    chief, manager = factories.user(is_staff=True, is_superuser=True), factories.user(is_staff=True)
+    members.grant(manager, "ops_manager", None, actor=SYSTEM)
+
+    with pytest.raises(CommandError, match="may not do tenants.administer") as refused:
+        call_command("rotate_keys", actor=manager.email)
+    assert refused.value.returncode == 1
+    assert sealing.uses() == {"b2": 2}
+
+    call_command("rotate_keys", actor=chief.email, stdout=StringIO())
+    assert sealing.uses() == {"c3": 2}
+    assert {entry.actor_user_id for entry in AuditEntry.objects.filter(action="secrets.rotated")} == {chief.pk}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_row_in_use_is_left_out_and_taken_later(settings, monkeypatch):
     boxes = sealed_by(settings, OLD, 3)
@@ -261,3 +279,47 @@ def test_the_doctor_says_which_key_nothing_needs(settings):
         (finding,) = checkup.seals()
 
     assert (finding.state, finding.found) == (checkup.GOOD, "2 secrets, all by c3; no secret needs b2")
+
+
+# --- Secrets of no tenant -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def probe(monkeypatch):
+    """A model of the platform with a sealed field, in a table of its own, and the only one that is listed."""
+    with isolate_apps("tenants") as registry:
+
+        class Probe(models.Model):
+            sealed_key = models.BinaryField(default=b"")
+            seal_ref = models.UUIDField(default=uuid.uuid4)
+
+            class Meta:
+                app_label = "tenants"
+
+            def __str__(self) -> str:
+                return str(self.pk)
+
+        monkeypatch.setattr(sealing, "apps", registry)
+        monkeypatch.setattr(sealed_fields, "_listed", {})
+        sealed_fields.register("tenants.Probe", "sealed_key", "key")
+        with connection.schema_editor() as editor:
+            editor.create_model(Probe)
+        yield Probe
+
+
+@pytest.mark.as_owner
+def test_a_secret_of_no_tenant_moves_as_well(probe, settings):
+    settings.CREDENTIAL_KEYS = f"{NEW},{OLD}"
+    rows = [probe(pk=pk) for pk in (1, 2)]
+    for row in rows:
+        row.sealed_key = Keyring.parse(OLD).seal(b"s3cret", ("", "tenants.Probe", str(row.seal_ref), "key"))
+        row.save()
+
+    report = rotate()
+
+    assert (report.resealed, report.removable, report.keys) == (2, ["b2"], {"c3": 2})
+    for row in rows:
+        row.refresh_from_db()
+        assert Keyring.parse(NEW).open(row.sealed_key, ("", "tenants.Probe", str(row.seal_ref), "key")) == b"s3cret"
+    told = AuditEntry.objects.get(action="secrets.rotated")
+    assert (told.subject, told.subject_id, told.facts["rows"]) == ("tenants.Probe", 1, 2)

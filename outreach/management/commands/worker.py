@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import signal
 import time
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import django_rq
+import redis
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -23,6 +26,7 @@ from outreach.common import circumstances, cpus, draining
 
 log = structlog.get_logger(__name__)
 TASK = re.compile(r"(tenants|mailboxes|campaigns|deliverability)\.tasks\.[a-z][a-z0-9_]*")
+MAX_ID = 2**63 - 1
 EXIT_OVERTIME = 75  # EX_TEMPFAIL of sysexits.h: start me again
 
 
@@ -59,14 +63,25 @@ class Worker(SimpleWorker):
         try:
             if self.stopped:
                 raise StopRequested
-            return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            while True:
+                try:
+                    return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+                except Exception as error:  # noqa: BLE001 (whatever a forged job makes the parser raise)
+                    if getattr(error, "job_id", None) is None or isinstance(error, redis.RedisError):
+                        raise
+                    self._refuse(error.job_id, error.queue, f"it can't be read: {type(error).__name__}")
         finally:
             self.idle = False
 
+    def _refuse(self, job_id: str, queue: Queue, reason: str) -> None:
+        """Throw a job away; RQ's own way looks into it once more, and what it finds there may end the worker."""
+        log.error("job.refused", job=job_id, reason=reason)
+        self.connection.delete(Job.key_for(job_id))
+        self.connection.lrem(queue.intermediate_queue_key, 0, job_id)
+
     def execute_job(self, job: Job, queue: Queue) -> None:
         if (fault := refusal(job)) is not None:
-            log.error("job.refused", job=job.id, reason=fault)
-            job.delete()
+            self._refuse(job.id, queue, fault)
             return
         with circumstances.begun("job", job.func_name, request_id=job.id, actor_kind="system"):
             self._execute(job, queue)
@@ -93,12 +108,40 @@ def refusal(job: Job) -> str | None:
             return f"{name!r} is no task of ours"
         if job.instance is not None or job.kwargs:
             return "it carries more than a function and plain arguments"
+        if (misfit := misfit_of(name, job.args)) is not None:
+            return misfit
         callbacks = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
         if any(callbacks) or job.webhooks:
             return "it carries callbacks"
     except Exception as error:  # noqa: BLE001 (whatever a forged job makes the parser raise)
         return f"it can't be read: {type(error).__name__}"
     return None
+
+
+def misfit_of(name: str, args: Any) -> str | None:
+    """Return why this is no task or these are not its arguments: a task takes ids, text, and lists of them."""
+    module, _, function = name.rpartition(".")
+    task = getattr(importlib.import_module(module), function, None)
+    if not inspect.isfunction(task) or task.__module__ != module:
+        return f"{name!r} is no task of ours"
+    try:
+        given = inspect.signature(task).bind(*args).arguments if isinstance(args, (list, tuple)) else None
+    except TypeError:
+        given = None
+    if given is None:
+        return "its arguments are not those of the task"
+    wanted = get_type_hints(task)
+    wrong = [each for each, value in given.items() if not fits(value, wanted.get(each))]
+    return f"it has wrong values for {', '.join(wrong)}" if wrong else None
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value of JSON is what the annotation of a task says."""
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(fits(each, get_args(kind)[0]) for each in value)
+    if kind is int:
+        return type(value) is int and 0 < value <= MAX_ID
+    return kind is str and isinstance(value, str)
 
 
 def work(queue: str, *, burst: bool = False) -> int:
