@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -78,10 +79,27 @@ def in_the_clear(boxes, _others) -> list[int]:
     return [0]
 
 
+def by_another_key(boxes, _others, key_id="gone") -> list[int]:
+    """In its place, by a key that is not in the list, or not that one."""
+    ring = Keyring.parse(f"{key_id}:{base64.b64encode(bytes(32)).decode()}")
+    place = (str(boxes[0].tenant_id), "mailboxes.Mailbox", str(boxes[0].seal_ref), "smtp_password")
+    boxes[0].sealed_password = ring.seal(factories.PASSWORD.encode(), place)
+    return [0]
+
+
+def by_a_wrong_key(boxes, others) -> list[int]:
+    return by_another_key(boxes, others, "dev")
+
+
+TAMPERS = [
+    swap_rows, swap_tenants, swap_all_of_a_row, swap_fields, cut, in_the_clear, by_another_key, by_a_wrong_key,
+]  # fmt: skip
+
+
 @pytest.mark.attack("A35")
 @pytest.mark.as_worker
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("tamper", [swap_rows, swap_tenants, swap_all_of_a_row, swap_fields, cut, in_the_clear])
+@pytest.mark.parametrize("tamper", TAMPERS)
 def test_a_mailbox_whose_password_is_not_its_own_is_locked_and_others_go_on(tamper, tmp_path, settings):
     settings.SMTP_ALLOW_LOOPBACK = True
     tenant = factories.tenant()
