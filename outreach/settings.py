@@ -305,6 +305,7 @@ SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # no script of ours reads
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 if not INSECURE_HTTP:  # browsers take __Host- from https only, and then from this very host alone
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
+SESSION_ENGINE = "tenants.session_store"  # keys in the database as hashes only
 SESSION_COOKIE_AGE = SESSION_LONGEST_SECONDS
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 X_FRAME_OPTIONS = "DENY"

@@ -7,6 +7,8 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
@@ -330,3 +332,17 @@ def test_a_membership_in_ones_own_hands_ends_other_sessions_only(world, chief):
     assert is_in(client)
     assert not is_in(other)
     assert factories.user().session_epoch == 0
+
+
+def test_the_database_knows_no_session_key_that_would_open_one(chief):
+    """What stands in the table, sent as a cookie, is no session."""
+    client = client_of(chief)
+    row = Session.objects.get()
+    assert row.session_key != client.session.session_key
+
+    thief = Client()
+    thief.cookies[settings.SESSION_COOKIE_NAME] = row.session_key
+    assert thief.get("/console/").status_code == 302
+    assert client.get("/console/").status_code == 200
+    client.logout()
+    assert not Session.objects.exists()
