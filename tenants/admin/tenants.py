@@ -51,7 +51,7 @@ class TenantsAdmin(RecordPages, PolicyPage):
     list_filter = ("status",)
     search_fields = ("name", "slug")
     fieldsets = (
-        (None, {"fields": ("name", "slug", "state", "time_zone", "daily_cap", "postal_address")}),
+        (None, {"fields": ("name", "slug", "state", "time_zone", "daily_cap", "complaint_list", "postal_address")}),
         (_("Times"), {"fields": ("created_at", "plan_wanted_at")}),
     )
     actions = ("suspend", "set_cap")
@@ -81,6 +81,12 @@ class TenantsAdmin(RecordPages, PolicyPage):
     @admin.display(description=_("mailboxes"))
     def mailbox_list(self, row):
         return link_to("mailboxes_mailbox", _("mailboxes"), tenant__id__exact=row.pk)
+
+    @admin.display(description=_("complaints"))
+    def complaint_list(self, row):
+        """Each address that complained is suppressed for that reason, so these rows are the count."""
+        lookups = {"tenant__id__exact": row.pk, "reason__exact": "complaint"}
+        return link_to("campaigns_suppression", _("complaints"), **lookups)
 
     def add_with(self, request, values):
         return tenants.create(actor=request.actor, **values)
