@@ -94,6 +94,11 @@ def planned_and_rung(campaign):
     return run.planned if run else 0
 
 
+def batched(campaign):
+    """What cron does each second: what a worker gave back, as for a busy mailbox, is handed out again. Always true."""
+    return batcher.run(campaign.tenant_id) >= 0
+
+
 def went_out(**which):
     return Message.objects.filter(status__in=BEYOND_DOT, **which).count()
 
@@ -107,7 +112,7 @@ def sent_off(campaign):
     total = 0
     while True:
         planned = planned_and_rung(campaign)
-        until(lambda: batcher.run(campaign.tenant_id) >= 0 and quiet())
+        until(lambda: batched(campaign) and quiet())
         total += planned
         if not planned:
             return total
@@ -124,7 +129,7 @@ def assert_one_copy_each(sink, people):
 def test_a_tenants_cap_is_lowered_while_two_workers_send(started, sink, cap):
     with Workers(started.tenant):
         assert planned_and_rung(started) == PEOPLE
-        until(lambda: len(sink.read_book().accepted) >= 8)
+        until(lambda: batched(started) and len(sink.read_book().accepted) >= 8)
 
         tenants.set_daily_cap(started.tenant, cap, actor=SYSTEM)
         out = went_out()
@@ -149,7 +154,7 @@ def test_a_tenants_cap_is_raised_while_two_workers_send(started, sink):
     tenants.set_daily_cap(started.tenant, 20, actor=SYSTEM)
     with Workers(started.tenant):
         assert planned_and_rung(started) == 20
-        until(lambda: len(sink.read_book().accepted) >= 5)
+        until(lambda: batched(started) and len(sink.read_book().accepted) >= 5)
 
         tenants.set_daily_cap(started.tenant, 35, actor=SYSTEM)
 
@@ -163,7 +168,9 @@ def test_a_mailboxs_cap_is_lowered_while_two_workers_send(started, sink, cap):
     box = Mailbox.objects.order_by("pk").first()
     with Workers(started.tenant):
         assert planned_and_rung(started) == PEOPLE
-        until(lambda: sum(entry.mail_from == box.address for entry in sink.read_book().accepted) >= 3)
+        until(
+            lambda: batched(started) and sum(entry.mail_from == box.address for entry in sink.read_book().accepted) >= 3
+        )
 
         mailboxes.set_cap(box, cap, actor=SYSTEM)
         allowed = max(cap, went_out(mailbox=box))

@@ -126,7 +126,8 @@ def test_a_command_is_known_by_its_actor():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_is_known_by_its_task_and_its_id(empty_queue, monkeypatch):
+def test_a_job_is_known_by_its_task_and_its_id(empty_queue, monkeypatch, settings):
+    settings.SEND_ONE_CPU = False  # the worker runs in this very process, which other tests need whole
     monkeypatch.setattr(sender, "send_batches", lambda *args: SEEN.append(circumstances.current()))
     job = django_rq.get_queue("send").enqueue_call("campaigns.tasks.send_batches", args=(1, [1]))
 

@@ -54,7 +54,7 @@ class Console:
     def __post_init__(self) -> None:
         self.state = self.folder / "state"
         self.log = self.folder / "up.log"
-        taken = {"DJANGO_SETTINGS_MODULE", "DATABASE_ROLE", *firststart.SIGNS}
+        taken = {"DJANGO_SETTINGS_MODULE", "DATABASE_ROLE", "DJANGO_ALLOW_ASYNC_UNSAFE", *firststart.SIGNS}
         self.env = {name: value for name, value in os.environ.items() if name not in taken} | QUICK
         self.env["STATE_DIR"] = str(self.state)
 
