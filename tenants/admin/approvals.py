@@ -87,7 +87,7 @@ class ApprovalAdmin(TenantAdmin):
 
     @admin.display(description=_("to agree on"))
     def agreed_on(self, row):
-        return ", ".join(f"{key}: {value}" for key, value in sorted(row.terms.items())) or "-"
+        return approvals.in_words(row.terms) or "-"
 
     @admin.display(description=_("asked by"))
     def asker(self, row):
@@ -100,6 +100,12 @@ class ApprovalAdmin(TenantAdmin):
         late = row.state in (Approval.State.ASKED, Approval.State.GRANTED) and row.expires_at <= now()
         shown = Approval.State.EXPIRED if late else Approval.State(row.state)
         return state(shown.value, shown.label)
+
+    def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
+        """Who asked is not offered to agree."""
+        offered = super().detail_actions(request, row)
+        own = row.asked_by_id == request.actor.user_id
+        return [action for action in offered if action["name"] != "grant" or not own]
 
     @admin.action(description=_("Agree"), permissions=["approve"])
     def grant(self, request, queryset):
@@ -175,8 +181,8 @@ class PolicyPage(TenantAdmin):
 class ApprovalPolicyAdmin(TenantAdmin):
     """From which line on a tenant's acts need a second person; changed on the tenant's page."""
 
-    list_display = ("tenant", "launch_above", "cap_above", "export_above", "release", "lift", "account")
+    list_display = ("tenant", "launch_above", "cap_above", "export_above")
     list_select_related = ("tenant",)
     linked_by = ("tenant__id__exact",)
     sortable_by = ()
-    fields = (*list_display, "decide_hours", "use_hours")
+    fields = ("tenant", *approvals.ALL_LINES)

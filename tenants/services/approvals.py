@@ -60,12 +60,18 @@ def require(actor: Actor, name: str, subject: Any, *, approval: int | None = Non
                 row.used_at = now()
                 row.save(update_fields=["state", "used_at"])
                 return row  # the act's own entry in the audit names it; an entry now would lock the chain too early
-    what = ", ".join(f"{key} {value:,}" if type(value) is int else f"{key} {value}" for key, value in terms.items())
+    what = in_words(terms)
     named = f" Approval {approval} does not hold for that." if approval is not None else ""
     raise NeedsApproval(
         f"{act.title}: {subject}{f' ({what})' if what else ''} needs a second person's agreement.{named}",
         act=name, subject_id=subject.pk, terms=terms, subject=subject, given=given,
     )  # fmt: skip
+
+
+def in_words(terms: Terms) -> str:
+    """Terms as people read them: "daily cap 80"."""
+    told = ((name.replace("_", " "), f"{value:,}" if type(value) is int else value) for name, value in terms.items())
+    return ", ".join(f"{name} {value}" for name, value in told)
 
 
 @transaction.atomic

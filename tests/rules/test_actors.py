@@ -24,7 +24,8 @@ READS = {
     "tenants.sealing.keyring", "tenants.sealing.uses",
     "tenants.tenants.find", "tenants.users.address", "tenants.users.find",
     "tenants.audit.keys", "tenants.audit.plain", "tenants.audit.tenant_of", "tenants.verifying.as_line",
-    "tenants.verifying.chains_of", "tenants.approvals.loosened", "tenants.approvals.needed",
+    "tenants.verifying.chains_of", "tenants.approvals.in_words", "tenants.approvals.loosened",
+    "tenants.approvals.needed",
     "tenants.approvals.policy_of",
 }  # fmt: skip
 # Steps of an act whose service has asked already, and acts of the machinery on what a person started.
