@@ -68,7 +68,7 @@ def suspend(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     return tenant
 
 
-@transaction.atomic
+@repeating.atomic
 def reinstate(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     """Let a suspended tenant send again; the planner looks at its running campaigns at once."""
     actor.require("tenants.suspend", tenant)
