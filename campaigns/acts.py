@@ -36,7 +36,10 @@ def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | No
 
 
 LAUNCH = Act("campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched, up_to("contacts"))
-LIFT = Act("suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted)
+LIFT = Act(
+    "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
+    over_platform="campaigns.suppress_platform",
+)  # fmt: skip
 EXPORT = Act(
     "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",)
 )

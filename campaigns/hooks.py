@@ -16,16 +16,22 @@ def withdrawn(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
     """Take back what these mailboxes were to send; people go to others or wait."""
     if not mailbox_ids:
         return
+    campaigns.want_plan(_tenant_of(mailbox_ids))  # locks the tenant's row, which comes before its messages
     moves.take_back("m.mailbox_id = ANY (%(mailboxes)s)", {"mailboxes": list(mailbox_ids)})
-    tenant_id = Mailbox.objects.filter(pk=mailbox_ids[0]).values_list("tenant_id", flat=True).get()
-    campaigns.want_plan(tenant_id)
 
 
 def mailbox_cap_lowered(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
     """As `withdrawn`, a plan that is being made under the old cap included."""
-    for tenant_id in Mailbox.objects.filter(pk__in=mailbox_ids).values_list("tenant_id", flat=True).distinct():
-        planner.wait(tenant_id)
+    if not mailbox_ids:
+        return
+    tenant_id = _tenant_of(mailbox_ids)
+    campaigns.want_plan(tenant_id)  # first: who lowers a tenant's cap holds its row when it waits for the planner
+    planner.wait(tenant_id)
     withdrawn(mailbox_ids=mailbox_ids, reason=reason)
+
+
+def _tenant_of(mailbox_ids: Sequence[int]) -> int:
+    return Mailbox.objects.filter(pk=mailbox_ids[0]).values_list("tenant_id", flat=True).get()
 
 
 def suspended(*, tenant: Any, **_: Any) -> None:

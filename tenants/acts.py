@@ -17,6 +17,7 @@ Terms = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Act:
     """`name` is noun.verb. `permission` is what doing it takes; the second person needs it too.
+    `over_platform` is what doing it to a row of no tenant takes besides.
 
     `terms(policy, subject, **given)` returns what has to be agreed on, None when nobody has to; `given` names what the
     act is told besides its subject. `covers(agreed, asked)` says whether an agreement is enough for what is done.
@@ -29,6 +30,13 @@ class Act:
     terms: Callable[..., Terms | None]
     covers: Callable[[Terms, Terms], bool] = operator.eq
     given: tuple[str, ...] = ()
+    over_platform: str = ""
+
+    def require_of(self, actor: Any, subject: Any) -> None:
+        """Raise NotAllowed unless the actor may do this to the row, or to an approval's."""
+        actor.require(self.permission, subject)
+        if self.over_platform and subject.tenant_id is None:
+            actor.require(self.over_platform)
 
 
 _ACTS: dict[str, Act] = {}

@@ -25,6 +25,7 @@ from outreach.common.errors import BadInput
 
 VERSION = 1
 BEGINNING = bytes(32)  # what stands before a chain's first entry
+UNREADABLE = "cannot be read"  # in the place of JSON that Python does not take
 # What an entry says, in the order in which it is hashed; `tenant_id` None is the platform's chain.
 PARTS = (
     "tenant_id", "seq", "at", "action", "actor_kind", "actor_user_id", "actor_key_id", "actor_name", "subject",
@@ -110,12 +111,21 @@ def follow(
             return Fault(
                 tenant_id, seq, None, f"entry {seq} is missing; the next row there is has number {entry['seq']}"
             )
-        if not hmac.compare_digest(link(chain_key, previous, entry), stored):
+        if not _is_ours(entry) or not hmac.compare_digest(link(chain_key, previous, entry), stored):
             return Fault(tenant_id, seq, row_id, f"entry {seq} is not what was written, or not where it was written")
         if marks.get(seq, stored) != stored:
             return Fault(tenant_id, seq, row_id, f"entry {seq} is not the one that the signed head names")
         previous = stored
     return Head(tenant_id, seq, previous)
+
+
+def _is_ours(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry can be hashed at all: it has a time, and nothing that JSON can't say."""
+    try:
+        content(entry)
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return True
 
 
 def sign(keys: Keys, heads: Sequence[Head], *, at: datetime, **more: Any) -> str:
@@ -128,7 +138,7 @@ def sign(keys: Keys, heads: Sequence[Head], *, at: datetime, **more: Any) -> str
     return json.dumps({**said, "signature": signature}) + "\n"
 
 
-def read_signed(keys: Keys, text: str) -> list[Head]:
+def read_signed(keys: Keys, text: str | bytes) -> list[Head]:
     """The heads of such a text. Raises BadInput when it is none, or was not signed with this AUDIT_KEY."""
     try:
         said = json.loads(text)
@@ -140,7 +150,7 @@ def read_signed(keys: Keys, text: str) -> list[Head]:
         raise BadInput(
             "The signature of the head does not hold: it was changed, or made with another AUDIT_KEY."
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput("This is no signed head of the audit; verify_audit --head writes one.") from None
 
 

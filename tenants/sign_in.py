@@ -55,6 +55,7 @@ def keep_session(request: Any, *, verified: bool = False) -> None:
 @receiver(user_logged_in, dispatch_uid="tenants.session_begun")
 def _begun(sender: Any, request: Any, user: User, **kwargs: Any) -> None:
     """Every sign-in passes here; no session counts without its row."""
+    request.session.cycle_key()  # Django leaves the old key to who is in already, and none to who comes after another
     if getattr(user, "otp_device", None) is not None:
         request.session[VERIFIED_AT] = int(time.time())
     sessions.begin(

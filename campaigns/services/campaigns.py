@@ -133,7 +133,7 @@ def _somebody_has(contact_list: ContactList | None, name: str) -> bool:
     return Contact.objects.filter(entries__contact_list=contact_list, fields__has_key=name).exists()
 
 
-@transaction.atomic
+@repeating.atomic
 def start(campaign: Campaign, *, actor: Actor, approval: int | None = None) -> Campaign:
     """Launch: freeze the steps, enrol the first 50,000 contacts of the list, ask for a plan at once.
 
@@ -216,7 +216,7 @@ def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     return campaign
 
 
-@transaction.atomic
+@repeating.atomic
 def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Let a paused or halted campaign go on. What was planned before is taken back first, so nothing bursts."""
     actor.require("campaigns.resume", campaign)
@@ -230,8 +230,8 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     campaign.move_to(Campaign.Status.RUNNING)
     campaign.status_reason = reason
     campaign.save(update_fields=["status", "status_reason"])
+    want_plan(campaign.tenant_id)  # locks the tenant's row, which comes before its messages
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
-    want_plan(campaign.tenant_id)
     audit.record(actor, "campaign.resumed", campaign, reason=reason, before=before, after=campaign.status)
     return campaign
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import IO, Any
 
 from django.db import transaction
@@ -113,17 +114,16 @@ def _file(
         return cells(row)
 
     made = csv_files.write(_in_chunks(rows), columns, counted)
-    try:
+    with ExitStack() as if_refused:
+        if_refused.callback(made.close)
         tenants = list(Tenant.objects.filter(pk__in=[pk for pk in counts if pk]).order_by("pk"))
         for tenant in tenants if people else ():
             approvals.require(actor, "people.export", tenant, rows=counts[tenant.pk])
+        if counts[None]:  # the platform's chain before any tenant's, as everywhere
+            audit.record(actor, action, rows.model, rows=counts[None])
         for tenant in tenants:
             audit.record(actor, action, tenant, rows=counts[tenant.pk])
-    except BaseException:
-        made.close()
-        raise
-    if counts[None]:
-        audit.record(actor, action, rows.model, rows=counts[None])
+        if_refused.pop_all()
     return made
 
 

@@ -38,7 +38,7 @@ def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
     return mailbox
 
 
-@transaction.atomic
+@repeating.atomic
 def release(mailbox: Mailbox, *, actor: Actor, reason: str = "", approval: int | None = None) -> Mailbox:
     """Back to active from quarantine or probing, with no failures counted; a hold stays. Raises NeedsApproval."""
     actor.require("mailboxes.release", mailbox)

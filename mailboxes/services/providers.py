@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
 from mailboxes.models import Mailbox, ProviderAccount
-from outreach.common import hooks
+from outreach.common import hooks, repeating
 from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
@@ -24,19 +22,19 @@ def _stop(account: ProviderAccount, state: str, actor: Actor, reason: str) -> Pr
     return account
 
 
-@transaction.atomic
+@repeating.atomic
 def pause(account: ProviderAccount, *, actor: Actor, reason: str) -> ProviderAccount:
     """Nothing more leaves by this account; the waiting mail of its mailboxes goes back to the planner."""
     return _stop(account, ProviderAccount.State.PAUSED, actor, reason)
 
 
-@transaction.atomic
+@repeating.atomic
 def suspend(account: ProviderAccount, *, actor: Actor, reason: str) -> ProviderAccount:
     """As pause, for an account that its host or we have closed."""
     return _stop(account, ProviderAccount.State.SUSPENDED, actor, reason)
 
 
-@transaction.atomic
+@repeating.atomic
 def activate(
     account: ProviderAccount, *, actor: Actor, reason: str = "", approval: int | None = None
 ) -> ProviderAccount:

@@ -18,8 +18,8 @@ def read(file: Path) -> Any:
     """The content of a YAML file. Raises BadInput with the line."""
     try:
         raw = file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: no path has such characters
+        raise BadInput(f"{str(file)!r}: {getattr(error, 'strerror', None) or error}.") from error
     if len(raw) > MAX_FILE_BYTES:
         raise BadInput(f"{file}: {len(raw)} bytes, and at most {MAX_FILE_BYTES} are read.")
     try:

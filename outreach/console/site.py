@@ -19,6 +19,7 @@ from outreach.common import counting, origins
 from outreach.console import lockout, steps
 from outreach.console.look import LOOK, is_superuser
 from outreach.console.signing_in import SignInForm
+from tenants.services import sessions
 from tenants.sign_in import is_in
 
 SIGN_INS_PER_MINUTE = 60  # from one place, whatever became of them
@@ -75,7 +76,11 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
         step = steps.next_step(request)
         if request.method == "GET" and step is not None:
             return steps.redirect_to(step, steps.goal(request))
-        return super().login(request, extra_context)
+        before = request.session.session_key
+        answer = super().login(request, extra_context)
+        if before and before != request.session.session_key:  # who signs in anew leaves the session of before
+            sessions.close(before)
+        return answer
 
     def _get_account_links(self, request: Any) -> list[dict[str, Any]]:
         return [{"title": _("Your sign-in"), "link": reverse("admin:account")}]

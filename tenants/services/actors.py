@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from outreach.common import isolation
+from outreach.common import isolation, yaml_files
 from outreach.common.errors import NotAllowed
 from tenants import permissions
 from tenants.models import User
@@ -139,7 +139,7 @@ def of_command(email: str | None) -> Actor:
     """The actor of a management command: the named person, else SYSTEM."""
     if not email:
         return SYSTEM
-    user = User.objects.filter(email__iexact=email).first()
+    user = User.objects.filter(email__iexact=email).first() if yaml_files.storable(email) else None
     if user is None:
         raise NotAllowed(f"There is no user {email}; name an existing one with --actor, or leave it out.")
     return of_user(user)

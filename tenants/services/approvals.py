@@ -81,7 +81,7 @@ def ask(subject: Any, name: str, *, actor: Actor, reason: str, **given: Any) -> 
     Raises NotAllowed; BadInput when nobody has to agree or the reason is missing; InvalidMove when it waits already.
     """
     act, tenant_id = _act(name), audit.tenant_of(subject)
-    actor.require(act.permission, subject)
+    act.require_of(actor, subject)
     terms = needed(name, subject, **given)
     if terms is None:
         raise BadInput(f"{act.title}: {subject} needs nobody's agreement; just do it.", field="act")
@@ -135,7 +135,8 @@ def refuse(approval: Approval, *, actor: Actor, note: str) -> Approval:
 @transaction.atomic
 def withdraw(approval: Approval, *, actor: Actor) -> Approval:
     """Take a wish or an agreement back: who asked may, and who may agree. Raises NotAllowed, InvalidMove."""
-    mine = (approval.asked_by_id, approval.asked_by_key_id) == (actor.user_id, actor.key_id) and actor.kind != "system"
+    who = (actor.user_id, actor.key_id)
+    mine = who != (None, None) and who == (approval.asked_by_id, approval.asked_by_key_id)
     if not mine:
         actor.require("tenants.approve", approval)
     approval = Approval.objects.select_for_update(no_key=True).get(pk=approval.pk)
@@ -208,7 +209,7 @@ def _to_decide(approval: Approval, actor: Actor) -> Approval:
     if actor.kind != "user" or actor.user_id is None:
         raise NotAllowed("Only a person can decide; neither the system nor a key.")
     actor.require("tenants.approve", approval)
-    actor.require(_act(approval.act).permission, approval)
+    _act(approval.act).require_of(actor, approval)
     approval = Approval.objects.select_for_update(no_key=True).get(pk=approval.pk)
     if approval.state == Approval.State.ASKED and approval.expires_at <= now():
         raise InvalidMove("Nobody decided in time; it has to be asked for again.", source="expired", target="granted")

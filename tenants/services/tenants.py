@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from outreach.common import hooks, isolation, repeating
+from outreach.common import hooks, isolation, repeating, yaml_files
 from outreach.common.errors import BadInput, Missing
 from tenants.models import Tenant
 from tenants.services import audit
@@ -19,10 +19,10 @@ MOST_PER_DAY = 2_000_000_000
 
 def find(slug: str) -> Tenant:
     """The tenant of that slug, or Missing with the way to make one."""
-    try:
-        return Tenant.objects.get(slug=slug)
-    except Tenant.DoesNotExist as error:
-        raise Missing(f"There is no tenant {slug!r}; make it with create_tenant {slug}.") from error
+    found = Tenant.objects.filter(slug=slug).first() if yaml_files.storable(slug) else None
+    if found is None:
+        raise Missing(f"There is no tenant {slug!r}; make it with create_tenant {slug}.")
+    return found
 
 
 def reserve_id() -> int:
@@ -68,7 +68,7 @@ def suspend(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     return tenant
 
 
-@transaction.atomic
+@repeating.atomic
 def reinstate(tenant: Tenant, *, actor: Actor, reason: str) -> Tenant:
     """Let a suspended tenant send again; the planner looks at its running campaigns at once."""
     actor.require("tenants.suspend", tenant)

@@ -18,7 +18,12 @@ from tenants.services.actors import Actor
 CHUNK = 5_000
 COLUMNS = ("id", "hash", *chain.PARTS)
 JSON_PARTS = tuple(COLUMNS.index(name) for name in ("before", "after", "facts"))
-ROWS = f"SELECT {', '.join(COLUMNS)} FROM tenants_auditentry WHERE {{chain}} AND seq > %s ORDER BY seq LIMIT {CHUNK}"  # noqa: S608 (names of ours)
+# A time that Python has no date for, which the function that appends takes from whoever calls it, is read as NULL.
+READ = [
+    f"CASE WHEN {name} >= '0001-01-02' AND {name} < '9999-12-31' THEN {name} END" if name == "at" else name
+    for name in COLUMNS
+]
+ROWS = f"SELECT {', '.join(READ)} FROM tenants_auditentry WHERE {{chain}} AND seq > %s ORDER BY seq LIMIT {CHUNK}"  # noqa: S608 (names of ours)
 STANDS = "SELECT seq, hash FROM tenants_auditchain WHERE {chain}"
 
 Row = tuple[int, bytes, dict[str, Any]]
@@ -38,11 +43,15 @@ class Report:
         return not self.faults
 
 
-def chains_of(actor: Actor) -> list[int | None]:
-    """The chains that this actor may read: of its tenants, and the platform's if it may read them all."""
-    rows = actors.visible_to(actor, Tenant.objects.order_by("pk"), "tenants.audit")
-    ids: list[int | None] = [None] if "tenants.audit" in actor.everywhere else []
-    return [*ids, *rows.values_list("pk", flat=True)]
+def chains_of(actor: Actor, signed: Sequence[Head] = ()) -> list[int | None]:
+    """The chains that this actor may read: of its tenants, and the platform's if it may read them all.
+
+    Who may read them all reads those of signed heads too: a tenant may be gone with everything it had.
+    """
+    ids = list(actors.visible_to(actor, Tenant.objects.all(), "tenants.audit").values_list("pk", flat=True))
+    if "tenants.audit" not in actor.everywhere:
+        return sorted(ids)
+    return [None, *sorted({*ids, *(head.tenant_id for head in signed if head.tenant_id is not None)})]
 
 
 def verify(
@@ -122,8 +131,16 @@ def _rows(tenant_id: int | None, after: int) -> list[Row]:
 def _row(values: tuple[Any, ...]) -> Row:
     read = list(values)
     for place in JSON_PARTS:
-        read[place] = None if read[place] is None else json.loads(read[place])
+        read[place] = None if read[place] is None else _json(read[place])
     return read[0], bytes(read[1]), dict(zip(chain.PARTS, read[2:], strict=True))
+
+
+def _json(text: str) -> Any:
+    """What it says; UNREADABLE for what no entry of ours holds: too deep, or a number too long for Python."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return chain.UNREADABLE
 
 
 def _head(tenant_id: int | None) -> Head:
@@ -137,5 +154,10 @@ def _head(tenant_id: int | None) -> Head:
 def as_line(row: Row) -> bytes:
     """An entry as one line of an export."""
     row_id, stored, entry = row
-    said: Mapping[str, Any] = {"id": row_id, **entry, "at": entry["at"].isoformat(), "hash": stored.hex()}
+    said: Mapping[str, Any] = {
+        "id": row_id,
+        **entry,
+        "at": entry["at"] and entry["at"].isoformat(),
+        "hash": stored.hex(),
+    }
     return json.dumps(said, ensure_ascii=True).encode() + b"\n"

@@ -202,3 +202,15 @@ def test_a_file_that_would_be_too_long_is_refused_with_a_message(monkeypatch):
     )
 
     assert "more than 2 rows" in " ".join(map(str, answer.context["messages"]))
+
+
+def test_of_two_chains_the_platforms_comes_first(db):
+    """The order of an invitation that is taken, which writes to both: the other way round they would deadlock."""
+    tenant = factories.tenant()
+    for owner in (tenant, None):
+        suppression.suppress(owner, ["gone.example"], actor=SYSTEM, reason="manual", via="test")
+
+    exporting.export_suppressions(Suppression.objects.all(), actor=SYSTEM).close()
+
+    entries = AuditEntry.objects.filter(action="suppressions.exported").order_by("pk")
+    assert list(entries.values_list("tenant", flat=True)) == [None, tenant.pk]

@@ -7,8 +7,9 @@ from django.contrib import admin
 from django.test import Client
 
 from outreach.console.site import ConsoleSite
-from tenants.models import RecoverySheet
-from tests.console.conftest import PASSWORD, code_of
+from tenants.models import RecoverySheet, SignedIn
+from tenants.models.sessions import key_hash
+from tests.console.conftest import PASSWORD, client_of, code_of, person
 
 LOGIN = "/console/login/"
 
@@ -138,3 +139,20 @@ def test_who_is_no_staff_stays_out(chief, client):
     sign_in(client, chief, code_of(chief))
 
     assert not is_in(client)
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_signing_in_where_somebody_is_signed_in_already_ends_that_session(chief, other):
+    browser, user = client_of(chief), person("second@example.com", "analyst") if other else chief
+    before = browser.session.session_key
+
+    answer = sign_in(browser, user, code_of(user))
+
+    assert answer.status_code == 302
+    assert browser.session.session_key != before
+    page = browser.get("/console/account/")
+    assert (page.status_code, page.context["user"]) == (200, user)
+    open_ones = SignedIn.objects.filter(ended_at=None)
+    assert [(row.user_id, bytes(row.key_hash)) for row in open_ones] == [
+        (user.pk, key_hash(browser.session.session_key))
+    ]

@@ -206,6 +206,15 @@ def test_refused_taken_back_and_used_ones_do_not_count(case, first, second):
     assert not case.happened
 
 
+def test_nobody_known_takes_back_what_the_system_asked(case, tenant):
+    asked = case.ask(SYSTEM)
+    for nobody in (Actor("user", "anonymous"), Actor("recipient", "recipient")):
+        with pytest.raises(NotAllowed):
+            approvals.withdraw(asked, actor=nobody)
+    asked.refresh_from_db()
+    assert asked.state == "asked"
+
+
 def test_asking_twice_is_one_wish(case, first, second):
     case.ask(first)
     with pytest.raises(InvalidMove, match="waits for a second person already"):
@@ -305,7 +314,11 @@ def test_a_platform_entry_is_lifted_by_two_people_who_may_make_one():
 
     with pytest.raises(NotAllowed):
         suppression.lift(entry, actor=manager, reason="A mistake")
+    with pytest.raises(NotAllowed):
+        approvals.ask(entry, "suppression.lift", actor=manager, reason="A mistake")
     asked = approvals.ask(entry, "suppression.lift", actor=chiefs[0], reason="A mistake")
+    with pytest.raises(NotAllowed):
+        approvals.grant(asked, actor=manager)
     approvals.grant(asked, actor=chiefs[1])
     assert suppression.lift(entry, actor=chiefs[0], reason="A mistake").lifted_at
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from contextlib import contextmanager
 
 import pytest
@@ -294,3 +296,58 @@ def test_whatever_a_reason_holds_the_chain_verifies(tenant, reason):
         x={"y": reason},
     )
     assert verified(tenant).holds
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("at", '"infinity"'), ("at", '"20000-01-01T00:00:00Z"'), ("at", '"0044-03-15 BC"'), ("facts", '{"n": 1e6000}'),
+     ("facts", "[" * 3000 + "]" * 3000), ("before", '{"n": 1e400}'), ("after", "[" * 3000 + "]" * 3000)],
+)  # fmt: skip
+def test_a_row_put_in_that_python_can_not_read_is_named_and_stops_nobody_from_reading_on(tenant, tmp_path, name, text):
+    export = tmp_path / "audit.jsonl"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT seq, at FROM app_audit_head(%s)", [tenant.pk])
+        seq, at = cursor.fetchone()
+        forged = {"tenant_id": tenant.pk, "seq": seq + 1, "at": at.isoformat(), "action": "tenant.praised",
+                  "actor_kind": "user", "actor_name": "", "subject": "tenants.Tenant", "reason": "", "facts": {},
+                  "ip": "", "request_id": "", "via": ""}  # fmt: skip
+        written = json.dumps(forged | {name: "HERE"}).replace('"HERE"', text)
+        cursor.execute("SELECT app_audit_append(%s, %s)", [written, b"x" * 32])
+        forged_id = cursor.fetchone()[0]
+    audit.record(SYSTEM, "tenant.tested", tenant)
+
+    with pytest.raises(CommandError, match=f"entry {ENTRIES + 1} is not what was written.*row {forged_id}"):
+        call_command("verify_audit", export=export)
+    assert len(export.read_text().splitlines()) == AuditEntry.objects.count() + 1
+
+
+def test_a_tenant_that_is_gone_with_its_chain_is_found_against_a_head_signed_earlier(tenant, tmp_path):
+    head = tmp_path / "head"
+    gone = chain.Head(tenant.pk + 1000, 3, b"h" * 32)
+    head.write_text(chain.sign(audit.keys(), [gone], at=row(tenant, 1).at))
+
+    with pytest.raises(CommandError, match=f"the chain of tenant {gone.tenant_id}, the tail is cut off after entry 0"):
+        call_command("verify_audit", head=head)
+    call_command("verify_audit", head=head, tenant=tenant.slug)
+    assert gone in chain.read_signed(audit.keys(), head.read_text())
+
+
+@pytest.mark.parametrize("content", [b"\x92\xff\x00", b"[" * 200_000, b'{"signature": 1}', b"9" * 5000])
+def test_what_is_no_signed_head_is_refused_and_left_as_it_is(tenant, tmp_path, content):
+    head = tmp_path / "head"
+    head.write_bytes(content)
+    with pytest.raises(CommandError, match="no signed head"):
+        call_command("verify_audit", head=head)
+    assert head.read_bytes() == content
+
+
+@pytest.mark.parametrize("option", ["head", "export"])
+@pytest.mark.parametrize("place", ["", "/", ".", "pipe", "directory", "no/such/place", "a\0b", "\ud800"])
+def test_only_a_file_is_put_in_a_files_place(tenant, tmp_path, monkeypatch, option, place):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    os.mkdir("directory")
+    with pytest.raises(CommandError):
+        call_command("verify_audit", f"--{option}={place}")
+    assert sorted(os.listdir()) == ["directory", "pipe"]
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)

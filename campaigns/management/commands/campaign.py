@@ -17,6 +17,7 @@ from tenants.management import acting, second_person
 from tenants.models import Tenant
 from tenants.services import actors
 
+LONGEST_ID = 20  # digits: no id has as many
 ACTS = {
     "start": campaigns.start,
     "pause": campaigns.pause,
@@ -112,7 +113,7 @@ class Command(BaseCommand):
 def find(owner: Any, name: str) -> Campaign:
     """The tenant's campaign of that name or id. Raises Missing."""
     found = Campaign.objects.filter(tenant=owner, name=name).first() if yaml_files.storable(name) else None
-    if found is None and name.isascii() and name.isdecimal():
+    if found is None and name.isascii() and name.isdecimal() and len(name) < LONGEST_ID:
         found = Campaign.objects.filter(tenant=owner, pk=int(name)).first()
     if found is None:
         raise Missing(f"{owner.slug} has no campaign {name!r}; the name is case-sensitive.")

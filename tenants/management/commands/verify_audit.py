@@ -13,11 +13,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.timezone import now
 
 from outreach.common import progress
-from outreach.common.errors import OutreachError
+from outreach.common.errors import BadInput, OutreachError
 from tenants import chain
 from tenants.management import acting
 from tenants.services import audit, tenants, verifying
 from tenants.services.verifying import Report
+
+MOST_BYTES = 100_000_000  # of a file with signed heads, each of which takes about 120
 
 
 class Command(BaseCommand):
@@ -39,21 +41,23 @@ class Command(BaseCommand):
         self, *, tenant: str | None, head: Path | None, export: Path | None, actor: str | None, **options: Any
     ) -> None:
         try:
-            signed = chain.read_signed(audit.keys(), head.read_text()) if head and head.exists() else []
+            for path in filter(None, (head, export)):
+                _check(path)
+            signed = _signed_by(head) if head else []
             with acting.acting(actor) as who:
-                ids = [tenants.find(tenant).pk] if tenant else verifying.chains_of(who)
+                ids = [tenants.find(tenant).pk] if tenant else verifying.chains_of(who, signed)
                 with _Export(export) as out, progress.bar(None, "audit", unit="entries") as bar:
                     report = Report()
                     for report in verifying.verify(ids, actor=who, signed=signed, each=out.write):
                         bar.update(report.entries - bar.n)
                     out.finish(report)
+            if head and report.holds:
+                others = [old for old in signed if old.tenant_id not in ids]
+                _put(head, chain.sign(audit.keys(), [*others, *report.heads], at=now()))
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.", returncode=2) from error
         except OutreachError as error:
             raise CommandError(str(error), returncode=1) from error
-        if head and report.holds:
-            others = [old for old in signed if old.tenant_id not in ids]
-            _put(head, chain.sign(audit.keys(), [*others, *report.heads], at=now()))
         self._say(report, signed_before=bool(signed), head=head, as_json=options["json"])
 
     def _say(self, report: Report, *, signed_before: bool, head: Path | None, as_json: bool) -> None:
@@ -77,6 +81,27 @@ def _sentence(fault: chain.Fault) -> str:
     where = "the platform's chain" if fault.tenant_id is None else f"the chain of tenant {fault.tenant_id}"
     row = f" (row {fault.entry_id})" if fault.entry_id else ""
     return f"Broken: {where}, {fault.what}{row}."
+
+
+def _check(path: Path) -> None:
+    """Raise BadInput for what is no place for a file: it is put in the place of what stands there."""
+    try:
+        os.fsencode(path)
+        if not path.name or "\0" in str(path) or (path.exists() and not path.is_file()):
+            raise BadInput(f"{path}: is no file; name one, or one that is to be made.")
+    except UnicodeError:
+        raise BadInput("The path of a file has characters that no path has.") from None
+
+
+def _signed_by(path: Path) -> list[chain.Head]:
+    """The heads in a file; none when there is no file yet. Raises BadInput."""
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise BadInput(f"{path}: has more than {MOST_BYTES:,} bytes, so it is no signed head.")
+    return chain.read_signed(audit.keys(), text)
 
 
 def _put(path: Path, text: str) -> None:
