@@ -238,7 +238,8 @@ class _Import:
             return "address", "is a retired mailbox, and there is no way back"
         if mailbox and mailbox.sealed_password and not given.password and given.server.host != mailbox.home.host:
             return "smtp_password", "is empty; a stored password does not go to another host, so write it again"
-        if mailbox and given.daily_cap and acts.raised_cap(self.policy, mailbox, daily_cap=given.daily_cap) is not None:
+        base = mailbox or Mailbox()  # a new one is raised from what it would have without a word
+        if given.daily_cap and acts.raised_cap(self.policy, base, daily_cap=given.daily_cap) is not None:
             return "daily_cap", "is a raise that needs a second person; ask with: mailbox cap ADDRESS N --ask REASON"
         has_password = given.password or (mailbox and mailbox.sealed_password)
         if not has_password and (given.username or given.server.security != ProviderAccount.Security.NONE):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mailboxes.models import Mailbox, Pool, ProviderAccount
-from mailboxes.services.mailboxes import LONGEST_PASSWORD
+from mailboxes.services.mailboxes import LONGEST_PASSWORD, MOST_PER_DAY
 from outreach.common import addresses
 from outreach.common.addresses import Address
 from outreach.common.errors import BadInput
@@ -26,7 +26,7 @@ LIMITS = {  # characters
     "smtp_username": Mailbox._meta.get_field("username").max_length or 0,
     "smtp_password": LONGEST_PASSWORD,
 }
-MOST = {"daily_cap": 100_000, "min_gap_seconds": 86_400}
+MOST = {"daily_cap": MOST_PER_DAY, "min_gap_seconds": 86_400}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
 LONGEST_PASSWORD = 1000  # characters
+MOST_PER_DAY = 100_000  # messages of one mailbox
 RELEASABLE = (Mailbox.State.QUARANTINED, Mailbox.State.PROBING)
 
 
@@ -145,8 +146,8 @@ def set_cap(mailbox: Mailbox, daily_cap: int, *, actor: Actor, approval: int | N
     Raises BadInput, and NeedsApproval for a raise beyond the tenant's line.
     """
     actor.require("mailboxes.set_cap", mailbox)
-    if daily_cap < 0:
-        raise BadInput("A cap can't be below 0.", field="daily_cap")
+    if not 0 <= daily_cap <= MOST_PER_DAY:
+        raise BadInput(f"A cap is from 0 to {MOST_PER_DAY:,} messages a day.", field="daily_cap")
     mailbox = _locked(mailbox)
     used = approvals.require(actor, "mailbox.raise_cap", mailbox, approval=approval, daily_cap=daily_cap)
     before, mailbox.daily_cap = mailbox.daily_cap, daily_cap

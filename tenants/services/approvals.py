@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.db.models.functions import Now
@@ -19,6 +20,7 @@ from tenants.services import audit
 from tenants.services.actors import Actor
 
 LONGEST = 300
+MOST_HOURS = 720
 
 
 def policy_of(tenant_id: int | None) -> ApprovalPolicy:
@@ -156,6 +158,7 @@ def set_policy(tenant: Tenant, *, actor: Actor, approval: int | None = None, **v
     with transaction.atomic():
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         policy = policy_of(tenant.pk)
+        values = {name: _line(policy, name, value) for name, value in values.items()}
         before = {name: getattr(policy, name) for name in values}
         used = require(actor, "policy.loosen", tenant, approval=approval, **values)
         for name, value in values.items():
@@ -165,6 +168,20 @@ def set_policy(tenant: Tenant, *, actor: Actor, approval: int | None = None, **v
         old = {name: before[name] for name in changed}
         audit.record(actor, "policy.changed", policy, before=old, after=changed, approval=used and used.pk)
     return policy
+
+
+def _line(policy: ApprovalPolicy, name: str, value: Any) -> Any:
+    """The value as the column keeps it. Raises BadInput that names it."""
+    if name not in ALL_LINES:
+        raise BadInput(f"{name} is none of a policy's lines.", field=name)
+    field: Any = ApprovalPolicy._meta.get_field(name)
+    try:
+        value = field.clean(value, policy)
+    except ValidationError as error:
+        raise BadInput(f"{name}: {' '.join(error.messages)}", field=name) from error
+    if name in HOURS and not 1 <= value <= MOST_HOURS:
+        raise BadInput(f"{name}: from 1 to {MOST_HOURS} hours.", field=name)
+    return value
 
 
 LINES = ("launch_above", "cap_above", "export_above")

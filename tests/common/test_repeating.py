@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from mailboxes.models import Mailbox
-from outreach.common import repeating
+from outreach.common import hooks, repeating
 from tests import factories
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.as_worker]
@@ -88,3 +89,15 @@ def test_two_that_lock_each_other_out_both_come_through():
 
     assert errors == []
     assert set(Mailbox.objects.values_list("daily_cap", flat=True)) == {1002}
+
+
+def test_a_command_repeats_as_the_console_does_and_its_dry_run_changes_nothing(monkeypatch):
+    box = factories.mailbox(factories.tenant(), daily_cap=40)
+    act, calls = failing("40P01", 2)
+    monkeypatch.setitem(hooks._HOOKS, "mailboxes.cap_lowered", [lambda **given: act()])
+
+    call_command("mailbox", "cap", box.address, "10", tenant=box.tenant.slug)
+    call_command("mailbox", "cap", box.address, "5", tenant=box.tenant.slug, dry_run=True)
+
+    box.refresh_from_db()
+    assert (box.daily_cap, len(calls)) == (10, 4)

@@ -362,3 +362,24 @@ def test_unknown_acts_and_rows_of_another_kind_are_refused(tenant, first):
         approvals.ask(
             factories.mailbox(tenant, daily_cap=40), "mailbox.raise_cap", actor=first, reason="x", daily_cap=45
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("use_hours", 0), ("use_hours", None), ("decide_hours", 721), ("decide_hours", 2**40), ("launch_above", -1),
+     ("cap_above", 2**31), ("cap_above", "many"), ("lift", "perhaps"), ("release", None), ("tenant_id", 1)],
+)  # fmt: skip
+def test_a_line_that_can_be_none_is_refused_by_its_name(tenant, first, name, value):
+    with pytest.raises(BadInput) as refused:
+        approvals.set_policy(tenant, actor=first, **{name: value})
+    assert refused.value.details["field"] == name
+
+
+@pytest.mark.parametrize("cap", [-1, 100_001, 2**31, 2**63])
+def test_a_cap_beyond_all_use_is_refused_also_where_nobody_has_to_agree(first, tenant, cap):
+    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=None)
+    box = factories.mailbox(tenant, daily_cap=40)
+    with pytest.raises(BadInput, match="from 0 to 100,000"):
+        mailboxes.set_cap(box, cap, actor=first)
+    box.refresh_from_db()
+    assert box.daily_cap == 40

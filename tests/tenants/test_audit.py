@@ -10,7 +10,7 @@ from django.db import ProgrammingError, connection, transaction
 from outreach.common import isolation
 from tenants.models import AuditChain, AuditEntry, Tenant
 from tenants.services import audit, tenants, verifying
-from tenants.services.actors import SYSTEM
+from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +95,24 @@ def test_an_act_outside_of_a_transaction_is_a_mistake():
     tenant = Tenant(pk=1)
     with pytest.raises(RuntimeError, match="in the transaction that does it"):
         audit.record(SYSTEM, "tenant.tested", tenant)
+
+
+@pytest.mark.parametrize(
+    "address", ["ann@example.com", "o'brien@example.com", '"ann lee"@example.com', "ann+x@sub.example.com"]
+)
+@pytest.mark.parametrize("round_it", ["{}", "write to {}.", "<{}>", "'{}'", "mailto:{};", "a,{},b"])
+def test_no_address_stays_in_the_clear_and_its_hash_is_the_same_everywhere(address, round_it):
+    if round_it == "write to {}.":
+        address = address.removesuffix(".com") + ".museum"
+        assert address.split("@")[0] not in audit.plain(round_it.format(address))
+        return
+    assert audit.plain(round_it.format(address)) == round_it.format(audit.plain(address))
+    assert audit.plain(address).startswith("[address ")
+    assert address not in str(audit.plain({address: [address]}))
+
+
+def test_a_row_in_an_address_of_a_page_is_no_way_for_a_person_into_the_audit():
+    """Cut before it was hashed, an address with a long name lost its @ and stood there."""
+    named = "a" * 40 + "@example.com"
+    audit.refused(of_grants("user", "x", [], user_id=factories.user().pk), 404, "campaigns/contact/<pk>/", named)
+    assert "aaaa" not in str(AuditEntry.objects.get(action="access.refused").facts)

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from campaigns.models import Campaign
 from campaigns.services import campaigns
-from outreach.common import yaml_files
+from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
@@ -92,11 +92,9 @@ class Command(BaseCommand):
             raise BadInput("--reason: holds bytes that are no text.")
         if act == "start":
             given = {"approval": options["approval"]}
-        with second_person.asked(who, options), transaction.atomic():
+        with second_person.asked(who, options), dry_runs.perhaps(options["dry_run"]):
             campaign = ACTS[act](campaign, actor=who, **given)
-            report = campaigns.status(campaign)
-            transaction.set_rollback(options["dry_run"])
-        return report
+            return campaigns.status(campaign)
 
     def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from mailboxes.models import Mailbox
 from mailboxes.services import mailboxes
-from outreach.common import yaml_files
+from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
@@ -39,7 +38,7 @@ class Command(BaseCommand):
             with (
                 acting.in_tenant(tenant, actor) as (owner, who),
                 second_person.asked(who, options),
-                transaction.atomic(),
+                dry_runs.perhaps(options["dry_run"]),
             ):
                 box = find(owner, address)
                 if act == "cap":
@@ -48,7 +47,6 @@ class Command(BaseCommand):
                     if not yaml_files.storable(options["reason"]):
                         raise BadInput("--reason: holds bytes that are no text.")
                     box = mailboxes.release(box, actor=who, reason=options["reason"], approval=options["approval"])
-                transaction.set_rollback(options["dry_run"])
         except OutreachError as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"error": error.code, "approval": error.details.get("approval")}))

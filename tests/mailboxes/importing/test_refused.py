@@ -121,8 +121,8 @@ def test_an_unknown_column_refuses_the_file(tenant, write):
 
 
 def test_a_file_does_not_raise_a_cap_beyond_what_one_person_may(tenant, write):
-    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=50)
     run(tenant, write(row(), row("bob@sender.example", daily_cap="70")))
+    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=50)
 
     report = run(tenant, write(row(daily_cap="51"), row("bob@sender.example", daily_cap="60")))
 
@@ -131,3 +131,14 @@ def test_a_file_does_not_raise_a_cap_beyond_what_one_person_may(tenant, write):
     assert dict(Mailbox.objects.values_list("address", "daily_cap")) == {
         "ann@sender.example": 50, "bob@sender.example": 60,
     }  # fmt: skip
+
+
+def test_a_file_makes_no_mailbox_with_a_cap_beyond_what_one_person_may(tenant, write):
+    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=50)
+
+    report = run(
+        tenant, write(row(), row("bob@sender.example", daily_cap="51"), row("eve@sender.example", daily_cap=""))
+    )
+
+    assert reasons(report) == [(3, "daily_cap")]
+    assert list(Mailbox.objects.order_by("pk").values_list("daily_cap", flat=True)) == [50, 40]
