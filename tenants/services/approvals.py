@@ -7,19 +7,22 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.db.models.functions import Now
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from outreach.common import isolation
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
-from tenants import acts
+from tenants import acts, permissions
 from tenants.acts import Act, Terms
-from tenants.models import ApiKey, Approval, ApprovalPolicy, Tenant
+from tenants.models import ApiKey, Approval, ApprovalPolicy, AuditEntry, Invitation, Membership, Tenant
 from tenants.services import audit
 from tenants.services.actors import Actor
 
 LONGEST = 300
+LATELY = timedelta(days=30)
+LETTING_IN = ("user.created", "user.password_renewed", "user.second_factor_renewed", "user.second_factor_given")
 MOST_HOURS = 720
 
 
@@ -117,11 +120,15 @@ def ask_for(refusal: NeedsApproval, *, actor: Actor, reason: str) -> Approval:
 def grant(approval: Approval, *, actor: Actor, note: str = "") -> Approval:
     """Agree. Only a person, other than who asked (or made the key that asked), with the act's own permission too.
 
+    The right to agree has to be older than the wish, and whoever was let in by the first person is no second one.
+
     Raises NotAllowed, InvalidMove.
     """
     approval = _to_decide(approval, actor)
     if approval.asked_by_id == actor.user_id or _maker_of_key(approval) == actor.user_id:
         raise NotAllowed("Whoever asked can't agree; it takes a second person.")
+    if (doubt := _doubt(approval, actor.user_id or 0)) is not None:
+        raise NotAllowed(f"{doubt} It takes a second person who owes nothing to the first.")
     until = now() + timedelta(hours=policy_of(approval.tenant_id).use_hours)
     return _decide(approval, Approval.State.GRANTED, actor, note, expires_at=until)
 
@@ -231,6 +238,25 @@ def _to_decide(approval: Approval, actor: Actor) -> Approval:
     if approval.state == Approval.State.ASKED and approval.expires_at <= now():
         raise InvalidMove("Nobody decided in time; it has to be asked for again.", source="expired", target="granted")
     return approval
+
+
+def _doubt(approval: Approval, person: int) -> str | None:
+    """Why this account may be the first person's own, by what is on record; None when nothing speaks for it."""
+    roles = [role for role, held in permissions.ROLES.items() if "tenants.approve" in held]
+    scope = isolation.current()
+    with isolation.tenants(scope.tenant_ids if scope else (), platform=True):  # what is on record of people is there
+        held = Membership.objects.holding().filter(Q(tenant=approval.tenant_id) | Q(tenant=None), user=person)
+        if not held.filter(role__in=roles, created_at__lt=approval.asked_at).exists():
+            return "Your right to agree is younger than the wish."
+        first = approval.asked_by_id or _maker_of_key(approval)
+        if first is None:
+            return None
+        if Invitation.objects.filter(accepted_by=person, invited_by=first).exists():
+            return "Whoever asked invited you."
+        made = AuditEntry.objects.filter(action__in=LETTING_IN, subject="tenants.User", subject_id=person)
+        if made.filter(actor_user=first, at__gt=now() - LATELY).exists():
+            return "Whoever asked has made or renewed your sign-in lately."
+    return None
 
 
 def _decide(approval: Approval, state: str, actor: Actor, note: str, **more: Any) -> Approval:

@@ -6,8 +6,8 @@ import pytest
 
 from campaigns.models import Suppression
 from tenants.models import Approval, ApprovalPolicy
-from tenants.services import approvals
-from tenants.services.actors import of_grants
+from tenants.services import approvals, members
+from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 from tests.api.conftest import Api, is_problem, key_of
 
@@ -19,8 +19,14 @@ def strict(ours):
     return ours
 
 
-def agree(approval_id, tenant):
-    second = of_grants("user", "second", [(tenant.pk, "ops_manager")], user_id=factories.user().pk)
+@pytest.fixture
+def second(ours):
+    user = factories.user()
+    members.grant(user, "ops_manager", ours.tenant.pk, actor=SYSTEM)
+    return of_grants("user", "second", [(ours.tenant.pk, "ops_manager")], user_id=user.pk)
+
+
+def agree(approval_id, second):
     approvals.grant(Approval.objects.get(pk=approval_id), actor=second, note="Fine")
 
 
@@ -38,7 +44,7 @@ def cases(world):
 
 
 @pytest.mark.parametrize("act", ["campaign.launch", "mailbox.raise_cap", "suppression.lift"])
-def test_an_act_waits_for_a_second_person_and_then_passes(strict, api, act):
+def test_an_act_waits_for_a_second_person_and_then_passes(strict, api, act, second):
     row, place, body, values = cases(strict)[act]
 
     problem = is_problem(api.post(place, body), 409, "approval_needed")
@@ -46,7 +52,7 @@ def test_an_act_waits_for_a_second_person_and_then_passes(strict, api, act):
     asked = api.post("approvals/", {"act": act, "subject_id": row.pk, "reason": "Agreed by mail", "values": values})
     assert (asked.status_code, asked.json()["state"]) == (201, "asked")
     is_problem(api.post(place, body), 409, "approval_needed")
-    agree(asked.json()["id"], strict.tenant)
+    agree(asked.json()["id"], second)
     assert api.get(f"approvals/{asked.json()['id']}/").json()["state"] == "granted"
 
     assert api.post(place, body).status_code == 200

@@ -14,9 +14,9 @@ from campaigns.services import campaigns, exporting, suppression
 from mailboxes.models import Mailbox, ProviderAccount
 from mailboxes.services import mailboxes, providers
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
-from tenants import acts
-from tenants.models import Approval, ApprovalPolicy, AuditEntry
-from tenants.services import api_keys, approvals
+from tenants import acts, permissions
+from tenants.models import Approval, ApprovalPolicy, AuditEntry, User
+from tenants.services import api_keys, approvals, invitations, members, users
 from tenants.services.actors import SYSTEM, Actor, of_grants
 from tests import factories
 
@@ -33,7 +33,10 @@ def tenant():
 
 
 def somebody(tenant, role="ops_manager") -> Actor:
-    return of_grants("user", role, [(tenant.pk, role)], user_id=factories.user().pk)
+    user = factories.user()
+    if role in permissions.OF_PEOPLE:
+        members.grant(user, role, tenant.pk, actor=SYSTEM)
+    return of_grants("user", role, [(tenant.pk, role)], user_id=user.pk)
 
 
 @pytest.fixture
@@ -269,10 +272,14 @@ def test_a_launch_is_agreed_on_with_its_wording_list_and_size(tenant, first, sec
 
     step.subject = "A question about {{ company }}"
     step.save()
-    (entry,) = factories.people(tenant, case.subject.contact_list, 1)
+    gone = case.subject.contact_list.entries.order_by("pk").first()
+    person_gone = gone.contact
+    gone.delete()
+    (other,) = factories.people(tenant, case.subject.contact_list, 1)
     with pytest.raises(NeedsApproval):
-        case.do(first)
-    case.subject.contact_list.entries.get(contact=entry).delete()
+        case.do(first)  # as many people, but not the same ones
+    case.subject.contact_list.entries.get(contact=other).delete()
+    case.subject.contact_list.entries.create(tenant=tenant, contact=person_gone)
     case.do(first)
     assert case.happened
 
@@ -309,7 +316,10 @@ def test_an_export_of_many_people_needs_a_second_person(tenant, first, second):
 def test_a_platform_entry_is_lifted_by_two_people_who_may_make_one():
     suppression.suppress(None, ["spamtrap.example"], actor=SYSTEM, reason="manual", via="test")
     entry = Suppression.objects.get(tenant=None)
-    chiefs = [of_grants("user", "chief", [(None, "platform_admin")], user_id=factories.user().pk) for _ in range(2)]
+    people = [factories.user(is_superuser=True) for _ in range(2)]
+    for user in people:
+        members.grant(user, "platform_admin", None, actor=SYSTEM)
+    chiefs = [of_grants("user", "chief", [(None, "platform_admin")], user_id=user.pk) for user in people]
     manager = of_grants("user", "manager", [(None, "ops_manager")], user_id=factories.user().pk)
 
     with pytest.raises(NotAllowed):
@@ -383,3 +393,37 @@ def test_a_cap_beyond_all_use_is_refused_also_where_nobody_has_to_agree(first, t
         mailboxes.set_cap(box, cap, actor=first)
     box.refresh_from_db()
     assert box.daily_cap == 40
+
+
+# --- Who a second person is -------------------------------------------------------------------------------------
+
+
+def test_a_right_that_is_younger_than_the_wish_does_not_count(case, tenant, first):
+    asked = case.ask(first)
+    with pytest.raises(NotAllowed, match="younger than the wish"):
+        approvals.grant(asked, actor=somebody(tenant))
+    asked.refresh_from_db()
+    assert asked.state == "asked"
+
+
+def test_whom_the_first_person_invited_is_no_second_one(tenant):
+    manager = factories.user()
+    members.grant(manager, "platform_admin", None, actor=SYSTEM)
+    asking = of_grants("user", "chief", [(None, "platform_admin")], user_id=manager.pk)
+    _invitation, token = invitations.invite("puppet@example.net", "ops_manager", tenant.pk, actor=asking)
+    puppet = invitations.accept(token, "correct horse battery staple", actor=Actor("user", "nobody"))
+    asked = Case(tenant, "mailbox.release").ask(asking)
+
+    with pytest.raises(NotAllowed, match="invited you"):
+        approvals.grant(asked, actor=of_grants("user", "puppet", [(tenant.pk, "ops_manager")], user_id=puppet.pk))
+
+
+def test_whose_sign_in_the_first_person_renewed_is_no_second_one(tenant, second):
+    chief = factories.user(is_superuser=True)
+    members.grant(chief, "platform_admin", None, actor=SYSTEM)
+    asking = of_grants("user", "chief", [(None, "platform_admin")], user_id=chief.pk)
+    asked = Case(tenant, "mailbox.release").ask(asking)
+    users.new_password(User.objects.get(pk=second.user_id), actor=asking)
+
+    with pytest.raises(NotAllowed, match="renewed your sign-in"):
+        approvals.grant(asked, actor=second)

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from campaigns.models import Suppression
 from campaigns.services import suppression
 from tenants.models import Approval, ApprovalPolicy
-from tenants.services import approvals
+from tenants.services import approvals, members
 from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 
@@ -54,6 +54,9 @@ def lifted(tenant):
 @pytest.mark.parametrize("make", [launch, raised, released, lifted])
 def test_a_command_waits_for_a_second_person(tenant, make, capsys):
     words, row, done = make(tenant)
+    user = factories.user()
+    members.grant(user, "ops_manager", tenant.pk, actor=SYSTEM)
+    second = of_grants("user", "second", [(tenant.pk, "ops_manager")], user_id=user.pk)
 
     def run(*more):
         call_command(*words, "--tenant", tenant.slug, *more)
@@ -71,7 +74,6 @@ def test_a_command_waits_for_a_second_person(tenant, make, capsys):
         run("--approval", str(approval.pk))
     assert not happened()
 
-    second = of_grants("user", "second", [(tenant.pk, "ops_manager")], user_id=factories.user().pk)
     approvals.grant(approval, actor=second)
     with pytest.raises(CommandError, match="second person"):
         run()  # the system passes by no agreement that it does not name
