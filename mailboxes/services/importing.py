@@ -131,6 +131,9 @@ class _Import:
         self.domains_of_others: set[str] = set()
         self.capped: list[int] = []
         self.policy = approvals.policy_of(tenant.pk)
+        known = ProviderAccount.objects.filter(tenant=tenant)
+        self.servers = {Server(*values) for values in known.values_list("host", "port", "security")}
+        self.closed_hosts = set(known.exclude(state="active").values_list("host", flat=True))
 
     def run(self) -> Iterator[Report]:
         """Take all rows over, chunk by chunk."""
@@ -234,6 +237,8 @@ class _Import:
             return "address", "is a mailbox of another tenant"
         if given.address.domain in self.domains_of_others:
             return "address", "has a domain that belongs to another tenant"
+        if self.passes_by_a_stop(mailbox, given.server):
+            return "smtp_host", "has an account that was stopped; reopen that first"
         if mailbox and mailbox.state == Mailbox.State.RETIRED:
             return "address", "is a retired mailbox, and there is no way back"
         if mailbox and mailbox.sealed_password and not given.password and given.server.host != mailbox.home.host:
@@ -245,6 +250,13 @@ class _Import:
         if not has_password and (given.username or given.server.security != ProviderAccount.Security.NONE):
             return "smtp_password", "is empty"
         return None
+
+    def passes_by_a_stop(self, mailbox: Mailbox | None, server: Server) -> bool:
+        """Whether this would open another way to a host one of whose accounts was stopped."""
+        if server.host not in self.closed_hosts:
+            return False
+        home = Server(mailbox.home.host, mailbox.home.port, mailbox.home.security) if mailbox else None
+        return server not in self.servers or (home is not None and home.host == server.host and home != server)
 
     def make(self, given: Given) -> Mailbox:
         """An unsaved mailbox, with its password sealed."""

@@ -35,6 +35,9 @@ APPEND_ONLY = (
 )
 
 
+IDLE = "5min"
+
+
 def identifier(name: str) -> str:
     """Return a name quoted for SQL (PostgreSQL 4.1.1: a doubled quote stands for itself)."""
     return '"' + name.replace('"', '""') + '"'
@@ -63,6 +66,12 @@ def create_roles_sql(owner: str, web: str, worker: str) -> str:
             f"  END IF;\n"
             f"END $roles$;"
         )
+    # Whoever holds a lock and falls silent, as the head of a chain, gives it back; owners may migrate for longer.
+    statements += [
+        f"ALTER ROLE {identifier(name)} SET idle_in_transaction_session_timeout = '{IDLE}';"
+        for name in dict.fromkeys((web, worker))
+        if name != owner
+    ]
     return "\n".join(statements)
 
 

@@ -20,8 +20,11 @@ from django.shortcuts import render
 from django.utils.timezone import now
 
 from outreach.common import origins
+from tenants.services import sessions
+from tenants.services.actors import Actor
 
 FIRST, LONGEST = timedelta(minutes=1), timedelta(hours=1)
+NOBODY = Actor("user", "anonymous")
 OF_A_PLACE = 50  # wrong tries from one place, in all accounts and within an hour
 
 
@@ -49,6 +52,14 @@ class Lockout(AxesDatabaseHandler):
         """As many as lock, or none."""
         username = get_client_username(request, credentials)
         return settings.AXES_FAILURE_LIMIT if wait(username, request.axes_ip_address) else 0
+
+    def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
+        """Count the try, and say in the audit that it was one, and whether it locks."""
+        super().user_login_failed(sender, credentials, request, **kwargs)
+        if request is not None:
+            username, place = get_client_username(request, credentials), request.axes_ip_address
+            locked = math.ceil(wait(username, place).total_seconds())
+            sessions.refused(username or "", actor=NOBODY, locked_seconds=locked)
 
 
 def refusal(request: Any, response: Any = None, credentials: dict[str, Any] | None = None) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.timezone import now
 
+from outreach.common import counting
 from outreach.common.errors import InvalidMove, NotAllowed
 from tenants.models import SignedIn, User
 from tenants.models.sessions import key_hash
@@ -30,6 +31,17 @@ def begin(user: User, session_key: str, *, actor: Actor, address: str | None, br
     )
     audit.record(actor, "session.begun", made, user_id=user.pk)
     return made
+
+
+def refused(account: str, *, actor: Actor, locked_seconds: int) -> None:
+    """Somebody tried to sign in and could not; the account stands in the audit as a keyed hash.
+
+    Beyond MOST_REFUSALS a minute no more are written, so that a flood of guesses does not become one of entries.
+    """
+    if counting.count("sign-in refused") > audit.MOST_REFUSALS:
+        return
+    with transaction.atomic():
+        audit.record(actor, "session.refused", User, account=account, locked_seconds=locked_seconds or None)
 
 
 def look(session_key: str, user_id: int, *, verified: bool) -> SignedIn | None:

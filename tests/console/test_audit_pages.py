@@ -6,6 +6,8 @@ import csv
 import io
 
 import pytest
+from django.core.cache import caches
+from django.test import Client
 from django.urls import reverse
 
 from tenants.models import AuditEntry
@@ -105,3 +107,18 @@ def test_refusals_are_written_up_to_a_number_a_minute(world, monkeypatch):
         client.get("/console/tenants/user/")
 
     assert AuditEntry.objects.filter(action="access.refused").count() == audit.MOST_REFUSALS
+
+
+def test_a_wrong_password_stands_in_the_audit_without_the_address(db, settings, running_servers):
+    settings.AXES_ENABLED = True
+    caches["counters"].clear()
+    user = person("guessed@example.com", "analyst")
+    for _ in range(6):
+        Client().post("/console/login/", {"username": user.email, "password": "wrong", "otp_token": ""})
+
+    entries = list(AuditEntry.objects.filter(action="session.refused").order_by("pk"))
+    assert len(entries) >= 5
+    assert all(entry.facts["account"].startswith("[address ") for entry in entries)
+    assert "locked_seconds" not in entries[0].facts
+    assert entries[-1].facts["locked_seconds"] > 0
+    assert user.email not in str([entry.facts for entry in entries])

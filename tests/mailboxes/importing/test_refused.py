@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailboxes.models import Mailbox
+from mailboxes.models import Mailbox, ProviderAccount
 from outreach.common.errors import BadInput
 from tenants.models import ApprovalPolicy
 from tests import factories
@@ -142,3 +142,16 @@ def test_a_file_makes_no_mailbox_with_a_cap_beyond_what_one_person_may(tenant, w
 
     assert reasons(report) == [(3, "daily_cap")]
     assert list(Mailbox.objects.order_by("pk").values_list("daily_cap", flat=True)) == [50, 40]
+
+
+def test_a_file_opens_no_other_way_to_a_host_that_was_stopped(tenant, write):
+    run(tenant, write(row()))
+    ProviderAccount.objects.filter(tenant=tenant).update(state="suspended")
+    far = row("eve@sender.example", smtp_host="127.0.0.2")
+
+    report = run(tenant, write(row(smtp_port="2526"), row("bob@sender.example", smtp_port="2526"), far))
+
+    assert reasons(report) == [(2, "smtp_host"), (3, "smtp_host")]
+    (opened,) = ProviderAccount.objects.filter(tenant=tenant, state="active")
+    assert opened.host == "127.0.0.2"
+    assert run(tenant, write(row(display_name="Another"))).updated == 1  # what stays where it is may change
