@@ -1,5 +1,8 @@
 """Every answer comes back as a status, whatever the server does."""
 
+import socket
+
+import dns.resolver
 import pytest
 
 from deliverability.dns import resolver as resolvers
@@ -154,3 +157,16 @@ def test_a_server_needs_an_address_since_a_name_would_be_asked_of_the_system():
 def test_reverse_names(server, resolver):
     server.put("9.2.0.192.in-addr.arpa", "PTR", "Mail.example.com")
     assert resolver.reverse("192.0.2.9").records == ("mail.example.com",)
+
+
+def test_the_system_is_never_asked_where_a_server_is_named(server, monkeypatch):
+    def refuse(*_args, **_options):
+        raise AssertionError("the system was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(dns.resolver.Resolver, "read_resolv_conf", refuse)
+    server.put("example.com", "A", "192.0.2.1")
+
+    asking = Resolver([("127.0.0.1", server.port)])
+    assert asking.ask("example.com", "A").records == ("192.0.2.1",)
+    assert asking.ask("gone.example.com", "A").status == "nxdomain"

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deliverability.dns.resolver import Answer, Resolver
 from deliverability.dns.spf_evaluate import evaluate
 from deliverability.dns.spf_macros import Circumstances, expand
 from deliverability.dns.spf_record import SpfSyntaxError, parse
 from tests.deliverability.name_server import REFUSED, SERVFAIL, TIMEOUT
+from tests.deliverability.scripted import Scripted
 
 INSIDE, OUTSIDE = "192.0.2.65", "198.51.100.77"
 
@@ -230,21 +230,6 @@ def test_faults_of_syntax_have_a_place(record, place, text):
 
 
 # --- Nothing that a server says makes it raise -----------------------------------------------------------------------
-
-
-class Scripted(Resolver):
-    """Answers from a table that hypothesis draws; no socket."""
-
-    def __init__(self, records, statuses):
-        super().__init__([("127.0.0.1", 9)])
-        self.texts, self.statuses = records, statuses
-
-    def _resolve(self, name, kind):
-        status = self.statuses[len(self._known) % len(self.statuses)]
-        if status != "records":
-            return Answer(name, kind, status)
-        values = {"TXT": self.texts, "MX": ("10 a.example.com", "20 ."), "A": ("192.0.2.1",), "AAAA": ("2001:db8::1",)}
-        return Answer(name, kind, "records", tuple(values.get(kind, ("host.example.com",))))
 
 
 TERMS = st.sampled_from(
