@@ -11,6 +11,7 @@ WORKER = {"up", "worker", "demo", "campaign", "mailbox", "lift_suppression", "ro
 WORKER |= {"create_tenant", "issue_key", "tenant_record"}
 # These boot the embedded servers by themselves, or need none.
 ON_THEIR_OWN = {"", "help", "up", "demo", "check", "collectstatic", "makemessages", "compilemessages", "test"}
+ON_THEIR_OWN |= {"check_domain"}
 
 
 def database_role(command: str) -> str:
