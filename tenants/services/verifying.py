@@ -36,6 +36,7 @@ class Report:
     entries: int = 0
     heads: list[Head] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    further: int = 0  # broken entries behind the first ones
     known: int = 0  # heads signed earlier that were looked for
 
     @property
@@ -80,7 +81,7 @@ def _verify_one(
 ) -> Iterator[Report]:
     by_seq = {head.seq: head.hash for head in marks if head.seq}
     end = Head(tenant_id, 0, chain.BEGINNING)
-    reached, fault = 0, None
+    reached, faults = 0, list[Fault]()
     while True:
         rows = _rows(tenant_id, reached)
         if not rows:
@@ -91,16 +92,31 @@ def _verify_one(
         each(rows)
         report.entries += len(rows)
         reached = rows[-1][2]["seq"]
-        if fault is None:
-            found = chain.follow(audit.keys().chain, end, rows, by_seq)
-            end, fault = (end, found) if isinstance(found, Fault) else (found, None)
+        end = _follow(end, rows, by_seq, faults)
         yield report
-    fault = fault or _fault_at_the_end(end, stands, marks)
-    if fault is None:
-        report.heads.append(end)
+    if (at_the_end := _fault_at_the_end(end, stands, marks)) is not None:
+        faults.append(at_the_end)
+    if faults:
+        report.faults.append(faults[0])
+        report.further += len(faults) - 1
     else:
-        report.faults.append(fault)
+        report.heads.append(end)
     yield report
+
+
+def _follow(end: Head, rows: Sequence[Row], marks: Mapping[int, bytes], faults: list[Fault]) -> Head:
+    """Go over these rows, adding what is wrong; where the chain is broken it is taken up again behind the break.
+
+    So one bad row, which whoever writes in the database can put in, hides nothing that is done to later ones.
+    """
+    while True:
+        found = chain.follow(audit.keys().chain, end, rows, marks)
+        if isinstance(found, Head):
+            return found
+        faults.append(found)
+        place = next(i for i, (_id, _hash, entry) in enumerate(rows) if entry["seq"] >= found.seq)
+        _row_id, stored, entry = rows[place]
+        end, rows = Head(end.tenant_id, entry["seq"], stored), rows[place + 1 :]
 
 
 def _fault_at_the_end(end: Head, stands: Head, marks: Sequence[Head]) -> Fault | None:

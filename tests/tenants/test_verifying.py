@@ -196,6 +196,21 @@ def test_entries_moved_to_another_tenants_chain_are_found(tenant):
     assert verified(None).faults[0].seq == 1
 
 
+def test_a_row_behind_the_first_broken_one_is_looked_at_too(tenant):
+    with as_an_intruder() as cursor:
+        for seq in (3, 6):
+            cursor.execute(
+                "UPDATE tenants_auditentry SET reason = 'x' WHERE tenant_id = %s AND seq = %s", [tenant.pk, seq]
+            )
+
+    report = verified(tenant)
+    assert ([fault.seq for fault in report.faults], report.further) == ([3], 1)
+    with as_an_intruder() as cursor:
+        cursor.execute("DELETE FROM tenants_auditentry WHERE tenant_id = %s AND seq IN (4, 8)", [tenant.pk])
+    report = verified(tenant)
+    assert ([fault.seq for fault in report.faults], report.further) == ([3], 3)
+
+
 # --- The command --------------------------------------------------------------------------------------------
 
 

@@ -66,6 +66,7 @@ class Command(BaseCommand):
             said = {
                 "holds": report.holds, "entries": report.entries, "chains": len(report.heads) + len(report.faults),
                 "signed_heads_found": report.known, "faults": [fault.as_json() for fault in report.faults],
+                "further": report.further,
                 "warning": cut, "head": str(head) if head and report.holds else None, "public_key": audit.keys().public,
             }  # fmt: skip
             self.stdout.write(json.dumps(said))
@@ -74,7 +75,8 @@ class Command(BaseCommand):
             if head:
                 self.stdout.write(f"Signed head: {head} (public key {audit.keys().public}). Keep it away from here.")
         if not report.holds:
-            raise CommandError("\n".join(map(_sentence, report.faults)), returncode=1)
+            more = [f"Behind those, {report.further} more are broken."] if report.further else []
+            raise CommandError("\n".join([*map(_sentence, report.faults), *more]), returncode=1)
 
 
 def _sentence(fault: chain.Fault) -> str:
