@@ -154,7 +154,7 @@ class Demo:
                 with isolation.everything():
                     # Nobody is here to agree, and the demo may have more contacts than one may reach alone.
                     made = Tenant.objects.get(slug=company.slug)
-                    ApprovalPolicy.objects.create(tenant=made, launch_above=None)
+                    ApprovalPolicy.objects.create(tenant=made, launch_above=None, cap_above=max(fleet.DAILY_CAPS))
             if not call("tenant_record", company.slug)["ready"]:
                 call("tenant_record", company.slug, str(company.record))
         return len(SLUGS)
