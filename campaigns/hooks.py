@@ -1,10 +1,13 @@
-"""What campaigns does when the apps below withdraw something."""
+"""What campaigns does when the apps below withdraw something, and what it tells them of the mail."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
+from campaigns import reports
 from campaigns.ledger import moves
 from campaigns.pipeline import planner
 from campaigns.services import campaigns
@@ -45,8 +48,21 @@ def tenant_cap_lowered(*, tenant: Any, **_: Any) -> None:
     moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
 
 
+def counting_sent(*, tenant: Any, since: date, until: date, counts: Counter[tuple[int, date]], **_: Any) -> None:
+    """Add what each mailbox really sent on the days from `since` to before `until`, by (mailbox id, day)."""
+    counts.update(reports.sent_by_mailbox_day(tenant, since, until))
+
+
+def judging(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> None:
+    """Name the mailboxes whose mail is refused too often, unless something worse is known of them."""
+    for pk, text in reports.refused_mailboxes(tenant, day).items():
+        signals.setdefault(pk, text)
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
+    hooks.register("mailboxes.counting_sent", counting_sent)
+    hooks.register("mailboxes.judging", judging)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet
 
 from campaigns.models import Attempt, Batch, Campaign, Enrolment, Message, PlanRun
 from outreach.common.freshness import kept
+from tenants.models import Tenant
 
 # The parts of a progress bar, in its order: name and the message states it sums up.
 PARTS = {
@@ -167,3 +168,44 @@ def batches(tenant_ids: frozenset[int] | None, stuck_before: datetime) -> dict[s
 def attempts(message: Message, limit: int = 50) -> list[Any]:
     """The tries of one message that did not end in a 250, newest first."""
     return list(Attempt.objects.filter(message_ref=message.pk, tenant=message.tenant_id)[:limit])
+
+
+# RULES, "Bounces": a mailbox is warned of from this share of its mails on, once there are that many.
+REFUSED_DAYS, REFUSED_FROM, REFUSED_PERCENT = 14, 50, 3
+
+
+def sent_by_mailbox_day(tenant: Tenant, since: date, until: date) -> dict[tuple[int, date], int]:
+    """Mails that each mailbox really sent on the tenant's days from `since` to before `until`: (mailbox, day): n.
+
+    The day is the one whose allowance the mail counted against; the index on the time of sending finds it.
+    """
+    rows = Message.objects.filter(
+        tenant=tenant, status=Message.Status.SENT, sent_at__gte=_surely_before(since), day_on__gte=since,
+        day_on__lt=until,
+    )  # fmt: skip
+    counted = rows.order_by().values_list("mailbox_id", "day_on").annotate(n=Count("*"))
+    return {(mailbox, day): n for mailbox, day, n in counted if day is not None}
+
+
+def refused_mailboxes(tenant: Tenant, day: date) -> dict[int, str]:
+    """Mailboxes whose mails were refused for good too often in the 14 days before: id: how often, as text."""
+    began = _surely_before(day - timedelta(days=REFUSED_DAYS))
+    attempts = Attempt.objects.filter(tenant=tenant, at__gte=began, result=Message.Status.FAILED)
+    refused = dict(attempts.order_by().values_list("mailbox_ref").annotate(n=Count("*")))
+    if not refused:
+        return {}
+    rows = Message.objects.filter(
+        tenant=tenant, mailbox__in=list(refused), status=Message.Status.SENT, sent_at__gte=began
+    )
+    sent = dict(rows.order_by().values_list("mailbox_id").annotate(n=Count("*")))
+    found = {}
+    for pk, n in refused.items():
+        total = n + sent.get(pk, 0)
+        if total >= REFUSED_FROM and 100 * n >= REFUSED_PERCENT * total:
+            found[pk] = f"{n} of {total} mails refused in {REFUSED_DAYS} days"
+    return found
+
+
+def _surely_before(day: date) -> datetime:
+    """A moment at which that day had begun nowhere: what an index on times may leave out, whatever the zone."""
+    return datetime.combine(day, time(), UTC) - timedelta(days=1)

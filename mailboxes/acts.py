@@ -16,6 +16,13 @@ def raised_cap(policy: ApprovalPolicy, mailbox: Mailbox, *, daily_cap: int) -> T
     return {"daily_cap": daily_cap}
 
 
+def left_ramp(policy: ApprovalPolicy, mailbox: Mailbox) -> Terms | None:
+    """A tenant that has a line for caps has one for leaving a ramp early: the cap jumps where steps were to lead."""
+    if policy.cap_above is None or mailbox.daily_cap <= mailbox.cap_of_day:
+        return None
+    return {"daily_cap": mailbox.daily_cap}
+
+
 def released(policy: ApprovalPolicy, mailbox: Mailbox) -> Terms | None:
     return {} if policy.release else None
 
@@ -28,6 +35,10 @@ RAISE_CAP = Act(
     "mailbox.raise_cap", _("Raising a cap"), "mailboxes.Mailbox", "mailboxes.set_cap", raised_cap,
     up_to("daily_cap"), ("daily_cap",),
 )  # fmt: skip
+LEAVE_RAMP = Act(
+    "mailbox.leave_ramp", _("Leaving a ramp early"), "mailboxes.Mailbox", "mailboxes.ramp", left_ramp,
+    up_to("daily_cap"),
+)  # fmt: skip
 RELEASE = Act("mailbox.release", _("Releasing from quarantine"), "mailboxes.Mailbox", "mailboxes.release", released)
 REOPEN = Act(
     "account.reopen", _("Reopening a provider account"), "mailboxes.ProviderAccount", "mailboxes.set_account_state",
@@ -36,5 +47,5 @@ REOPEN = Act(
 
 
 def register_all() -> None:
-    for act in (RAISE_CAP, RELEASE, REOPEN):
+    for act in (RAISE_CAP, LEAVE_RAMP, RELEASE, REOPEN):
         register(act)

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, Least
 from django.utils.timezone import now
 
 from mailboxes.models import Allowance, Mailbox, ProviderAccount, SendingDomain
@@ -16,6 +17,7 @@ from tenants.models import Tenant
 
 SENDING = Q(state__in=("active", "ramping", "probing"), hold=Mailbox.Hold.NONE)
 HELD = ~Q(hold=Mailbox.Hold.NONE)
+CAP_OF_DAY = Least("daily_cap", Coalesce("ramp_cap", "daily_cap"))
 
 
 def day_label(zone: str, at: datetime) -> datetime:
@@ -69,7 +71,7 @@ def fleet(tenant_ids: frozenset[int] | None = None) -> Fleet:
         held=Count("pk", filter=HELD),
         blocked=Count("pk", filter=Q(blocked_until__gt=at)),
         busy=Count("pk", filter=Q(held_until__gt=at)),
-        cap=Sum("daily_cap", filter=SENDING, default=0),
+        cap=Sum(CAP_OF_DAY, filter=SENDING, default=0),
     )
     return Fleet(
         total=sum(states.values()),

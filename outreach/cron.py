@@ -21,8 +21,11 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
+from mailboxes.models import Mailbox
+from mailboxes.services import ramp
 from outreach.common import circumstances, isolation
 from tenants.models import Tenant
+from tenants.services.actors import SYSTEM
 
 log = structlog.get_logger(__name__)
 
@@ -151,6 +154,17 @@ def _sweep(tenant: Tenant) -> int:
     return moved + len(reaper.complete(tenant))
 
 
+def ramps() -> int:
+    """Decide the caps of the ramps for each tenant whose day has begun since it was last done."""
+    at = now()
+    with_ramps = Tenant.objects.filter(pk__in=Mailbox.objects.filter(ramp__isnull=False).values("tenant_id"))
+
+    def decide(tenant: Tenant) -> int:
+        return ramp.run_day(tenant, ramp.day_of(tenant, at), actor=SYSTEM, at=at).decided
+
+    return each(with_ramps.order_by("pk"), decide)
+
+
 def months() -> int:
     reaper.ensure_months(now())
     return 0
@@ -170,6 +184,7 @@ def table() -> list[Work]:
     """Everything that happens by itself."""
     return [
         Work("months", months, 6 * 3600),
+        Work("ramps", ramps, settings.RAMP_EVERY_SECONDS),  # before the plan, which reads the caps
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

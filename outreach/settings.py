@@ -182,6 +182,7 @@ PLAN_EVERY_SECONDS = env.float("PLAN_EVERY_SECONDS", default=60)
 BATCH_EVERY_SECONDS = env.float("BATCH_EVERY_SECONDS", default=1)
 RING_AGAIN_SECONDS = env.list("RING_AGAIN_SECONDS", cast=int, default=[30, 60])  # the first hint lost, then each other
 SWEEP_EVERY_SECONDS = env.float("SWEEP_EVERY_SECONDS", default=5)
+RAMP_EVERY_SECONDS = env.float("RAMP_EVERY_SECONDS", default=60)  # whether some tenant's day has begun
 
 # --- Django --------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ MANAGE = OPERATE | {
     "campaigns.lift",
     "campaigns.settle",
     "mailboxes.import",
+    "mailboxes.ramp",
     "mailboxes.release",
     "mailboxes.set_account_state",
     "mailboxes.set_cap",

@@ -29,12 +29,14 @@ LEFT JOIN mailboxes_allowance al
 WHERE c.tenant_id = %(tenant)s AND c.status = 'running'
 ORDER BY c.id, st.position"""
 
+# least() passes over the ramp_cap of a mailbox without a ramp, which is null.
 # Also the mailboxes that may not send now, so that `latest` is the pool's last run and who was in it is known.
 SEATS = f"""
 SELECT * FROM (
     SELECT b.id, b.pool_id, b.domain_id, b.weight * b.health AS weight,
-        CASE b.state WHEN 'reserve' THEN floor(b.daily_cap * b.reserve_share)::int
-            WHEN 'probing' THEN least(b.daily_cap, {PROBING_CAP}) ELSE b.daily_cap END AS cap,
+        CASE b.state WHEN 'reserve' THEN floor(least(b.daily_cap, b.ramp_cap) * b.reserve_share)::int
+            WHEN 'probing' THEN least(b.daily_cap, b.ramp_cap, {PROBING_CAP})
+            ELSE least(b.daily_cap, b.ramp_cap) END AS cap,
         b.min_gap_seconds,
         greatest(r.next_free_at, b.last_dot_at + make_interval(secs => b.min_gap_seconds)) AS free_at,
         coalesce(r.virtual_time, 0) AS virtual_time,

@@ -9,13 +9,22 @@ from django.contrib import admin, messages
 from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from mailboxes import reports
-from mailboxes.models import Mailbox, Rotation
-from mailboxes.services import mailboxes
+from mailboxes.admin.ramps import RampPage
+from mailboxes.models import Mailbox, RampPlan, Rotation
+from mailboxes.services import mailboxes, ramp
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to, since
+from tenants.services.actors import visible_to
+
+VOLUME = ("min_gap_seconds", "weight", "reserve_share", "message_list")
 
 
 class CapForm(forms.Form):
@@ -41,6 +50,13 @@ class OptionalReasonForm(forms.Form):
     """A remark, where none is needed."""
 
     reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget, label=_("Remark"))
+
+
+class PlanField(forms.ModelChoiceField):
+    """Plans of several tenants may have one name."""
+
+    def label_from_instance(self, obj):
+        return f"{obj.name} ({obj.tenant})"
 
 
 class ConditionFilter(admin.SimpleListFilter):
@@ -88,24 +104,27 @@ class RotationAdmin(TenantAdmin):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(TenantAdmin):
+class MailboxAdmin(RampPage):
     area = "mailboxes"
     list_display = (
         "address", "state_label", "hold_label", "pool", "tenant", "today", "weight", "health", "last_sent",
         "message_list",
     )  # fmt: skip
     list_filter = ("state", "hold", ConditionFilter, "tenant")
-    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact")
+    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact", "ramp__id__exact")
     list_select_related = ("pool", "tenant")
     search_fields = ("address_key", "display_name")
     fieldsets = (
         (None, {"fields": ("address", "display_name", "tenant", "pool", "domain", "home", "username", "password")}),
         (_("State"), {"fields": ("state_label", "hold_label", "state_reason", "blocked_until", "failures", "health")}),
-        (_("Volume"), {"fields": ("daily_cap", "today", "min_gap_seconds", "weight", "reserve_share", "message_list")}),
+        (_("Volume"), {"fields": ("today", "daily_cap", "ramp_cap", "ramp", *VOLUME)}),
         (_("Times"), {"fields": ("last_dot_at", "held_until", "created_at")}),
     )
     inlines = (RotationInline,)
-    actions = ("quarantine", "release", "hold", "lift_hold", "set_password", "set_cap", "retire")
+    actions = (
+        "quarantine", "release", "hold", "lift_hold", "set_password", "set_cap", "start_ramp", "leave_ramp", "retire",
+    )  # fmt: skip
+    change_form_outer_before_template = "console/mailbox_ramp.html"
     targets = {"quarantine": "quarantined", "retire": "retired"}
 
     state_label = labelled("state", _("state"))
@@ -124,7 +143,7 @@ class MailboxAdmin(TenantAdmin):
         reserved = getattr(row, "reserved_today", None)
         if reserved is None:
             reserved = reports.reserved_today([row]).get(row.pk, 0)
-        return f"{reserved} / {row.daily_cap}"
+        return f"{reserved} / {row.cap_of_day}"
 
     @admin.display(description=_("last sent"), ordering="last_dot_at")
     def last_sent(self, row):
@@ -144,6 +163,8 @@ class MailboxAdmin(TenantAdmin):
             "hold": row.hold == Mailbox.Hold.NONE and row.state != Mailbox.State.RETIRED,
             "lift_hold": row.hold != Mailbox.Hold.NONE,
             "set_password": row.state != Mailbox.State.RETIRED,
+            "start_ramp": row.state != Mailbox.State.RETIRED,
+            "leave_ramp": row.ramp_id is not None,
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
 
@@ -179,6 +200,22 @@ class MailboxAdmin(TenantAdmin):
         question = _("The cap holds from now on, today included; a lower one takes waiting mail back.")
         return self.ask(request, queryset, mailboxes.set_cap, question=question, form_class=CapForm, now="daily_cap")
 
+    @admin.action(description=_("Put on a ramp"), permissions=["ramp"])
+    def start_ramp(self, request, queryset):
+        question = _("The cap begins low and rises by mail that really went out; the own daily cap stays the limit.")
+        plans = visible_to(request.actor, RampPlan.objects.filter(archived_at=None), "mailboxes.ramp")
+        plans = plans.filter(tenant__in=queryset.order_by().values("tenant")).select_related("tenant")
+
+        class PlanForm(forms.Form):
+            plan = PlanField(plans, widget=UnfoldAdminSelectWidget, label=_("Plan"))
+
+        return self.ask(request, queryset, ramp.start_ramp, question=question, form_class=PlanForm)
+
+    @admin.action(description=_("Take off the ramp"), permissions=["ramp"])
+    def leave_ramp(self, request, queryset):
+        question = _("Only the own daily cap holds from now on, and nothing lowers it by itself.")
+        return self.ask(request, queryset, ramp.leave_ramp, question=question)
+
     @admin.action(description=_("Retire for good"), permissions=["release"])
     def retire(self, request, queryset):
         question = _("These mailboxes never send again. There is no way back.")
@@ -192,6 +229,9 @@ class MailboxAdmin(TenantAdmin):
 
     def has_hold_permission(self, request):
         return request.actor.can("mailboxes.hold")
+
+    def has_ramp_permission(self, request):
+        return request.actor.can("mailboxes.ramp")
 
     def has_set_password_permission(self, request):
         return request.actor.can("mailboxes.import")

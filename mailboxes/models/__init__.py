@@ -1,10 +1,21 @@
-"""From where and how: pools, domains, provider accounts, mailboxes, allowances."""
+"""From where and how: pools, domains, provider accounts, mailboxes, ramps, allowances."""
 
 from mailboxes.models.allowances import Allowance, AllowanceReturn
 from mailboxes.models.domains import SendingDomain
 from mailboxes.models.mailboxes import Mailbox
 from mailboxes.models.pools import Pool
 from mailboxes.models.providers import ProviderAccount
+from mailboxes.models.ramps import RampDay, RampPlan
 from mailboxes.models.rotation import Rotation
 
-__all__ = ["Allowance", "AllowanceReturn", "Mailbox", "Pool", "ProviderAccount", "Rotation", "SendingDomain"]
+__all__ = [
+    "Allowance",
+    "AllowanceReturn",
+    "Mailbox",
+    "Pool",
+    "ProviderAccount",
+    "RampDay",
+    "RampPlan",
+    "Rotation",
+    "SendingDomain",
+]

@@ -25,6 +25,7 @@ class Mailbox(Moves, TenantOwned):
     `held_by` and `held_until` let one sender at a time use the mailbox in the whole system;
     `last_dot_at` keeps the gap between real mails; `failures` counts connections that broke
     in a row, and `blocked_until` is the pause that follows from them or from the host's answer.
+    `daily_cap` is a person's; `ramp_cap` is written by the ramp alone (mailboxes.services.ramp).
     """
 
     class State(models.TextChoices):
@@ -67,6 +68,10 @@ class Mailbox(Moves, TenantOwned):
     seal_ref = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
 
     daily_cap = models.PositiveIntegerField(default=40, help_text=_("Messages per day of the tenant's time zone."))
+    ramp = TenantForeignKey("mailboxes.RampPlan", related_name="mailboxes", null=True, blank=True)
+    ramp_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Messages per day that the ramp allows; the smaller cap of the two holds.")
+    )
     min_gap_seconds = models.PositiveIntegerField(default=60)
     weight = models.FloatField(default=1.0, help_text=_("Twice the weight, twice the mail."))
     health = models.FloatField(default=1.0, editable=False)
@@ -107,10 +112,19 @@ class Mailbox(Moves, TenantOwned):
                 condition=Q(held_by=None, held_until=None) | Q(held_by__isnull=False, held_until__isnull=False),
                 name="mailbox_hold_has_end",
             ),
+            models.CheckConstraint(
+                condition=Q(ramp=None, ramp_cap=None) | Q(ramp__isnull=False, ramp_cap__isnull=False),
+                name="mailbox_ramp_has_cap",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def cap_of_day(self) -> int:
+        """Messages a day at most: the smaller of its own cap and the ramp's. A reserve takes its share of that."""
+        return self.daily_cap if self.ramp_cap is None else min(self.daily_cap, self.ramp_cap)
 
 
 MAILBOX_PASSWORD = sealed_fields.register("mailboxes.Mailbox", "sealed_password", "smtp_password")

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from mailboxes.models import Mailbox
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
+from mailboxes.services import ramp
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove
 from outreach.common.sealing import SealBroken
@@ -41,7 +42,10 @@ def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
 
 @repeating.atomic
 def release(mailbox: Mailbox, *, actor: Actor, reason: str = "", approval: int | None = None) -> Mailbox:
-    """Back to active from quarantine or probing, with no failures counted; a hold stays. Raises NeedsApproval."""
+    """Back to active from quarantine or probing, with no failures counted; a hold stays. Raises NeedsApproval.
+
+    One on a ramp comes back with half of its cap, and ramps on from there.
+    """
     actor.require("mailboxes.release", mailbox)
     mailbox = _locked(mailbox)
     if mailbox.state not in RELEASABLE:
@@ -54,7 +58,8 @@ def release(mailbox: Mailbox, *, actor: Actor, reason: str = "", approval: int |
     before = mailbox.state
     mailbox.move_to(Mailbox.State.ACTIVE)
     mailbox.state_reason, mailbox.failures = reason, 0
-    mailbox.save(update_fields=["state", "state_reason", "failures"])
+    ramp.come_back(mailbox)
+    mailbox.save(update_fields=["state", "state_reason", "failures", "ramp_cap"])
     audit.record(
         actor, "mailbox.released", mailbox, reason=reason, before=before, after=mailbox.state, approval=used and used.pk
     )

@@ -28,6 +28,7 @@ APPEND_ONLY = (
     "mailboxes_mailboxevent",
     "mailboxes_poolevent",
     "mailboxes_provideraccountevent",
+    "mailboxes_rampplanevent",
     "mailboxes_sendingdomainevent",
     "campaigns_campaignevent",
     "campaigns_contactlistevent",

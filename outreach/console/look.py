@@ -71,6 +71,8 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Sending domains"), "language", "mailboxes_sendingdomain", "mailboxes.view"),
         (_("Provider accounts"), "dns", "mailboxes_provideraccount", "mailboxes.view"),
         (_("Allowances"), "speed", "mailboxes_allowance", "mailboxes.view"),
+        (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
+        (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
     ),
     models(
         _("Who may"),

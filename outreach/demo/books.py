@@ -105,7 +105,7 @@ def read_ledger(tenants: Sequence[Tenant]) -> Ledger:
         rows = [Row(*row) for row in cursor.fetchall()]
     boxes = {
         box.address_key: Box(
-            int(box.daily_cap * box.reserve_share) if box.state == "reserve" else box.daily_cap, zones[box.tenant_id]
+            int(box.cap_of_day * box.reserve_share) if box.state == "reserve" else box.cap_of_day, zones[box.tenant_id]
         )
         for box in Mailbox.objects.filter(tenant__in=tenants)
     }

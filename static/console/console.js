@@ -74,7 +74,56 @@
     place.title = `${where}${kind === "time" && step ? ` + ${step} s` : ""}: ${n} ${place.dataset.label}`;
   }
 
+  /* Lines over days (x: Unix seconds, written in UTC) or over numbered days: what a ramp allows, and what came of it. */
+  function drawLines(place, answer) {
+    const names = Object.keys(answer.lines);
+    if (!answer.x.length) {
+      return;
+    }
+    if (place.plot) {
+      place.plot.destroy();
+    }
+    const strokes = ["--color-primary-500", "--c-uncertain", "--c-sent"].map((name) => colour(name) || "#3b82f6");
+    const labels = JSON.parse(place.dataset.labels);
+    const days = place.dataset.days === "numbers" ? undefined : dates;
+    const step = uPlot.paths.stepped({ align: 1 });
+    const bars = uPlot.paths.bars({ size: [0.6, 28] });
+    const line = (name, i) => ({
+      label: labels[name],
+      stroke: strokes[i],
+      fill: name === "sent" ? `color-mix(in srgb, ${strokes[i]} 45%, transparent)` : undefined,
+      width: name === "sent" ? 0 : 2,
+      dash: name === "planned" ? [5, 4] : undefined,
+      paths: name === "sent" ? bars : name === "allowed" ? step : undefined,
+      points: { show: name === "planned" && answer.x.length < 3 },
+    });
+    const [across, up] = axes("lines", place.dataset.axis);
+    place.plot = new uPlot(
+      {
+        width: place.clientWidth,
+        height: EMPTY_HEIGHT,
+        padding: [10, 18, 0, 0],
+        legend: { show: true, live: false },
+        cursor: { y: false, points: { show: false } },
+        scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, Math.max(high, 4) * 1.08] } },
+        axes: [{ ...across, values: days, incrs: days && [86400, 2 * 86400, 7 * 86400, 14 * 86400, 28 * 86400] }, up],
+        series: [{}, ...names.map(line)],
+      },
+      [answer.x, ...names.map((name) => answer.lines[name])],
+      place,
+    );
+  }
+
+  function dates(_plot, splits) {
+    const form = { month: "short", day: "numeric", timeZone: "UTC" };
+    return splits.map((seconds) => new Date(seconds * 1000).toLocaleDateString(undefined, form));
+  }
+
   function draw(place, answer) {
+    if (answer.lines) {
+      drawLines(place, answer);
+      return;
+    }
     const kind = place.dataset.chart;
     const y = kind === "time" ? answer.sent : answer.shares;
     const x = kind === "time" ? answer.times : y.map((_n, i) => i + 1);

@@ -15,7 +15,7 @@ from django_otp import DEVICE_ID_SESSION_KEY
 
 from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
 from campaigns.services import suppression
-from mailboxes.models import Allowance, AllowanceReturn, Rotation
+from mailboxes.models import Allowance, AllowanceReturn, Mailbox, RampDay, RampPlan, Rotation
 from outreach.common import freshness
 from tenants.models import Approval, BreakGlass, Lease, RecoverySheet, SecondFactor, Tenant, User
 from tenants.models.factors import hashed
@@ -127,6 +127,13 @@ class World:
                 tenant=self.tenant, scope="mailbox_day", key=box.pk, period_start=today, cap=40, reserved=7
             )
             Rotation.objects.create(tenant=self.tenant, mailbox=box, virtual_time=1.5)
+        plan = RampPlan.objects.create(tenant=self.tenant, name="standard")
+        Mailbox.objects.filter(pk=self.mailboxes[-1].pk).update(ramp=plan, ramp_cap=12)
+        for n, (kind, reason, sent) in enumerate([("start", "started", 10), ("rise", "used", None)]):
+            RampDay.objects.create(
+                tenant=self.tenant, mailbox=self.mailboxes[-1], day=now().date() + timedelta(days=n - 1),
+                cap=10 + 2 * n, allowed=10 + 2 * n, planned=sent, sent=sent, kind=kind, reason=reason,
+            )  # fmt: skip
         AllowanceReturn.objects.create(
             tenant=self.tenant, scope="mailbox_day", key=self.mailboxes[0].pk, period_start=today, count=1
         )
