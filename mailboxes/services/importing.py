@@ -1,4 +1,4 @@
-"""Mailboxes from a CSV file, with the pools, sending domains and provider accounts that they need.
+"""Mailboxes from a file, with the pools, sending domains and provider accounts that they need.
 
 One file is one transaction. A password is sealed as soon as its row is judged; neither the database nor a
 report or log line ever holds it in plain text.
@@ -50,6 +50,7 @@ def import_mailboxes(
     actor: Actor,
     dry_run: bool = False,
     refused_path: Path | str | None = None,
+    sheet: str = "",
 ) -> Iterator[Report]:
     """Take a file's mailboxes into the tenant; yield the same Report as it fills.
 
@@ -60,7 +61,7 @@ def import_mailboxes(
     """
     actor.require("mailboxes.import", tenant)
     report = Report(dry_run=dry_run)
-    with Table(path, mailbox_rows.SHAPE) as table:
+    with Table(path, mailbox_rows.SHAPE, sheet=sheet) as table:
         report.bytes_total = table.size
         refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
         unusable = _look_up_servers(table)  # asks the resolver, so before the transaction
@@ -185,8 +186,7 @@ class _Import:
         return Entry(row, given)
 
     def refuse(self, row: Row, refusals: Sequence[Refusal]) -> None:
-        self.refused.add(Row(row.line, row.cells, refusals))
-        self.report.refuse(refusals)
+        self.report.refuse(self.refused.add(Row(row.line, row.cells, refusals)))
 
     def take(self, entries: list[Entry]) -> None:
         """Write one chunk."""

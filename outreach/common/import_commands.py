@@ -24,7 +24,8 @@ class ImportCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """FILE and what every import takes; subclasses add where it goes."""
-        parser.add_argument("file", metavar="FILE", help="CSV in UTF-8; comma, semicolon or tab between the cells")
+        parser.add_argument("file", metavar="FILE", help="CSV in UTF-8, workbook (.xlsx), or one JSON object a line")
+        parser.add_argument("--sheet", metavar="NAME", default="", help="sheet of a workbook; default: the first")
         parser.add_argument("--dry-run", action="store_true", help="judge every row, change nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("--actor", metavar="EMAIL", help="who imports; default: the system")

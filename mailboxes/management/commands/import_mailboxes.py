@@ -1,4 +1,4 @@
-"""Take mailboxes from a CSV file into a tenant."""
+"""Take mailboxes from a file into a tenant."""
 
 from __future__ import annotations
 
@@ -31,4 +31,5 @@ class Command(ImportCommand):
                 actor=actor,
                 dry_run=options["dry_run"],
                 refused_path=options["refused"],
+                sheet=options["sheet"],
             )
