@@ -15,6 +15,7 @@ from outreach.common import formulas
 from outreach.common.errors import BadInput
 
 if TYPE_CHECKING:
+    from outreach.common.previews import Preview
     from outreach.common.tables import Table
 
 TITLE = "reason"  # the column that a file of refused rows has more
@@ -67,6 +68,8 @@ class Report:
     bytes_read: int = 0
     bytes_total: int = 0
     phase: str = "reading"
+    import_id: int | None = None  # of what can be rolled back
+    preview: Preview | None = None
 
     KEPT = 1000
 
@@ -86,6 +89,7 @@ class Report:
             "refused_file": self.refused_file or None,
             "fields": self.fields,
             "dry_run": self.dry_run,
+            "import": self.import_id,
         }
 
 

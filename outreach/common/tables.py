@@ -52,7 +52,8 @@ class Table:
     """An open file with a known header. `rows()` may be called again: each call starts from the top.
 
     What kind it is its first bytes say: a workbook, JSON lines, else CSV. `mapping` leads from titles to the names
-    that the import knows, and to "" for columns to leave out; `sheet` is the workbook's, by default the first.
+    that the import knows, and to "" for columns to leave out; `sheet` is the workbook's, by default the first. The
+    header has to have all of `titles`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Table:
         *,
         sheet: str = "",
         mapping: Mapping[str, str] | None = None,
+        titles: Iterable[str] = (),
     ) -> None:
         """Open the file and judge its header. Raises BadInput about the file as a whole."""
         self.path, self.shape = Path(path), shape
@@ -84,6 +86,7 @@ class Table:
                 self._source.delimiter,
                 self._source.has_bom,
             )
+            self._require(titles)
             if not self._known(self.titles):
                 raise BadInput(
                     f"{self.path.name} has no header: line 1 names none of the columns "
@@ -142,6 +145,15 @@ class Table:
             return list(refusals)
         return [found._replace(cell=f"{letters.get(found.column, '')}{found.line}") for found in refusals]
 
+    def _require(self, titles: Iterable[str]) -> None:
+        """Raise BadInput when the header has not all of these."""
+        own = {_normal(title): title for title in self.titles}
+        for title in titles:
+            if _normal(title) not in own:
+                raise BadInput(
+                    f"{self.path.name} has no column {title!r} to map{_nearest(title, own.values())}.", field="map"
+                )
+
     def _open(self, file: BinaryIO, sheet: str) -> Source:
         sample = file.read(65536)
         if sample.startswith(b"PK\x03\x04"):
@@ -192,8 +204,13 @@ class Table:
                 shown = name[:NAME_CHARS].encode("unicode_escape").decode()
                 wrong.append((shown, "is no usable name: take letters, digits and _, a letter first"))
             seen.setdefault(name, place)
+        known = self.shape.known
+        wrong += [
+            (title, f"is mapped to {name}, which is not a column of this import{_nearest(name, known)}")
+            for title, name in self._mapping.items()
+            if name and name not in known and not self.shape.free
+        ]
         if self.fields and not self.shape.free:
-            known = self.shape.known
             wrong += [(name, f"is not a column of this import{_nearest(name, known)}") for name in self.fields]
         elif len(self.fields) > self.shape.free:
             first = self.fields[self.shape.free]

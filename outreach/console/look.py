@@ -71,6 +71,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Sending domains"), "language", "mailboxes_sendingdomain", "mailboxes.view"),
         (_("Provider accounts"), "dns", "mailboxes_provideraccount", "mailboxes.view"),
         (_("Allowances"), "speed", "mailboxes_allowance", "mailboxes.view"),
+        (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
     ),
     models(
         _("Who may"),

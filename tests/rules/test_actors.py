@@ -12,7 +12,9 @@ READS = {
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
-    "campaigns.suppression.mask", "mailboxes.mailbox_rows.judge", "tenants.actors.of_command",
+    "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
+    "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.servers.unusable", "mailboxes.undo.digest",
+    "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "tenants.actors.of_command",
     "tenants.actors.of_grants", "tenants.actors.oneself",
     "tenants.factors.codes_left", "tenants.factors.is_set_up",
     "tenants.sessions.look", "tenants.sessions.open_of",
@@ -36,6 +38,7 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "mailboxes.undo.forget",  # keeps the time for which replaced passwords are kept
     "tenants.audit.record",  # takes the actor first
     "tenants.audit.refused",
     "tenants.approvals.require",  # takes the actor first
