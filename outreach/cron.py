@@ -22,7 +22,7 @@ from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
-from mailboxes.services import ramp
+from mailboxes.services import ramp, undo
 from outreach.common import circumstances, isolation
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -170,6 +170,11 @@ def months() -> int:
     return 0
 
 
+def forget_undo() -> int:
+    """Delete what could undo old imports of mailboxes, with the passwords that they replaced."""
+    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk))
+
+
 @dataclass(slots=True)
 class Work:
     """One row of the table: what, how often in seconds, and when it is next due (monotonic)."""
@@ -185,6 +190,7 @@ def table() -> list[Work]:
     return [
         Work("months", months, 6 * 3600),
         Work("ramps", ramps, settings.RAMP_EVERY_SECONDS),  # before the plan, which reads the caps
+        Work("forget_undo", forget_undo, 6 * 3600),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

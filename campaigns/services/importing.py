@@ -1,4 +1,4 @@
-"""Contacts from a CSV file: judged row by row, staged with COPY, taken over chunk by chunk as sets.
+"""Contacts from a file: judged row by row, staged with COPY, taken over chunk by chunk as sets.
 
 Reading and writing overlap: while the database takes one chunk over, the next one is judged. Still one file
 is one transaction: the good rows are there with its commit, or nothing is. Refused rows are
@@ -38,6 +38,7 @@ def import_contacts(
     actor: Actor,
     dry_run: bool = False,
     refused_path: Path | str | None = None,
+    sheet: str = "",
 ) -> Iterator[Report]:
     """Take a file's contacts into the tenant and the list of that name; yield the same Report as it fills.
 
@@ -48,7 +49,7 @@ def import_contacts(
     """
     actor.require("campaigns.import_contacts", tenant)
     report = Report(dry_run=dry_run)
-    with Table(path, contact_rows.SHAPE) as table:
+    with Table(path, contact_rows.SHAPE, sheet=sheet) as table:
         refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
         report.bytes_total, report.fields = table.size, table.fields
         try:
@@ -111,8 +112,7 @@ def _read(
             if len(place) >= CHUNK:
                 send(contact_stage.keep_again if place is again else contact_stage.take_chunk, _bytes(place))
         else:
-            refused.add(Row(line, cells, result))
-            report.refuse(result)
+            report.refuse(refused.add(Row(line, cells, result)))
         if report.read % CHUNK == 0:
             report.bytes_read = table.position
             yield report

@@ -1,4 +1,4 @@
-"""Addresses and domains that must not be mailed, from a CSV file.
+"""Addresses and domains that must not be mailed, from a file.
 
 What waits for them is stopped in the transaction that records them.
 """
@@ -57,6 +57,7 @@ def import_suppressions(
     actor: Actor,
     dry_run: bool = False,
     refused_path: Path | str | None = None,
+    sheet: str = "",
 ) -> Iterator[Report]:
     """Suppress what a file lists, for a tenant or, without one, for the platform; yield the Report as it fills.
 
@@ -71,7 +72,7 @@ def import_suppressions(
     else:
         actor.require("campaigns.suppress", tenant)
     report = Report(dry_run=dry_run)
-    with Table(path, SHAPE) as table:
+    with Table(path, SHAPE, sheet=sheet) as table:
         refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
         report.bytes_total = table.size
         try:
@@ -107,8 +108,7 @@ def _stage(tenant: Tenant | None, table: Table, refused: RefusedRows, report: Re
                     copy.write("".join(lines).encode())
                     lines.clear()
             else:
-                refused.add(Row(row.line, row.cells, found))
-                report.refuse(found)
+                report.refuse(refused.add(Row(row.line, row.cells, found)))
             if report.read % EVERY == 0:
                 report.bytes_read = table.position
                 yield report

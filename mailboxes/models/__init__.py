@@ -2,6 +2,7 @@
 
 from mailboxes.models.allowances import Allowance, AllowanceReturn
 from mailboxes.models.domains import SendingDomain
+from mailboxes.models.imports import Import, ImportedRow
 from mailboxes.models.mailboxes import Mailbox
 from mailboxes.models.pools import Pool
 from mailboxes.models.providers import ProviderAccount
@@ -11,6 +12,8 @@ from mailboxes.models.rotation import Rotation
 __all__ = [
     "Allowance",
     "AllowanceReturn",
+    "Import",
+    "ImportedRow",
     "Mailbox",
     "Pool",
     "ProviderAccount",

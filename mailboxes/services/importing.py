@@ -1,4 +1,4 @@
-"""Mailboxes from a CSV file, with the pools, sending domains and provider accounts that they need.
+"""Mailboxes from a file, with the pools, sending domains and provider accounts that they need.
 
 One file is one transaction. A password is sealed as soon as its row is judged; neither the database nor a
 report or log line ever holds it in plain text.
@@ -6,24 +6,24 @@ report or log line ever holds it in plain text.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from mailboxes import acts
-from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
+from mailboxes.models import Import, ImportedRow, Mailbox, Pool, ProviderAccount, SendingDomain
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import mailbox_rows
+from mailboxes.services import imports, mailbox_rows, servers, undo
 from mailboxes.services.mailbox_rows import Given, Server
-from outreach.common import connect, hooks
-from outreach.common.errors import BadInput, OutreachError
+from outreach.common import hooks, previews
+from outreach.common.errors import BadInput
+from outreach.common.previews import Preview
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
 from outreach.common.sealing import SealBroken
 from outreach.common.tables import Table
@@ -32,6 +32,7 @@ from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 500
+LONGEST_SOURCE = 100  # characters
 SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds")  # what a file may change
 SECRET = ("sealed_password", "hold", "failures", "state_reason")
 
@@ -50,23 +51,43 @@ def import_mailboxes(
     actor: Actor,
     dry_run: bool = False,
     refused_path: Path | str | None = None,
+    sheet: str = "",
+    source: str = "",
+    mapping: Mapping[str, str] | None = None,
 ) -> Iterator[Report]:
     """Take a file's mailboxes into the tenant; yield the same Report as it fills.
 
     A known mailbox takes the file's settings and password, where they are given; its state is left to
     those who judge mailboxes. A new one starts active, or as a reserve. Refused rows go to `refused_path`,
     by default the file's own name with .refused.csv behind it; a dry run rolls back and writes none.
+    `mapping` leads from titles to the columns' names; with a `source` it is kept for the next import of that source.
+    A dry run says in `report.preview` what would become of each row. Otherwise `report.import_id` is what
+    `imports.roll_back` takes.
     Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
     """
     actor.require("mailboxes.import", tenant)
-    report = Report(dry_run=dry_run)
-    with Table(path, mailbox_rows.SHAPE) as table:
+    if len(source) > LONGEST_SOURCE:
+        raise BadInput(f"Name the source with at most {LONGEST_SOURCE} characters.", field="source")
+    report = Report(dry_run=dry_run, preview=Preview() if dry_run else None)
+    columns = {**imports.columns_of(tenant, source), **(mapping or {})}
+    with Table(path, mailbox_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:
+        done = Import(
+            tenant=tenant,
+            file_name=Path(path).name[-255:],
+            file_hash=_hash(path),
+            source=source,
+            columns=columns,
+            by_kind=actor.kind,
+            by_user_id=actor.user_id,
+            by_key_id=actor.key_id,
+            undo_until=undo.until(),
+        )
         report.bytes_total = table.size
         refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
-        unusable = _look_up_servers(table)  # asks the resolver, so before the transaction
+        unusable = servers.unusable(table)  # asks the resolver, so before the transaction
         try:
             with transaction.atomic():
-                yield from _Import(tenant, actor, table, refused, report, unusable).run()
+                yield from _Import(tenant, actor, table, refused, report, unusable, done).run()
                 transaction.set_rollback(dry_run)
             if not dry_run:
                 report.refused_file = str(refused.keep() or "")
@@ -78,34 +99,9 @@ def import_mailboxes(
     yield report
 
 
-def _cells(table: Table, row: Row) -> dict[str, str]:
-    cells = dict(zip(table.columns, row.cells, strict=True))
-    return {name: cells.get(name, "") if name in mailbox_rows.SHAPE.required else text for name, text in cells.items()}
-
-
-def _look_up_servers(table: Table) -> dict[Server, str]:
-    """Why the servers that may not be used may not; each is looked up once."""
-    servers: set[Server] = set()
-    for row in table.rows():
-        if not row.refusals and isinstance(given := mailbox_rows.judge(row.line, _cells(table, row)), Given):
-            servers.add(given.server)
-    with ThreadPoolExecutor(8) as threads:
-        reasons = threads.map(_why_unusable, servers)
-    return {server: reason for server, reason in zip(servers, reasons, strict=True) if reason}
-
-
-def _why_unusable(server: Server) -> str:
-    plain, allowed = server.security == ProviderAccount.Security.NONE, settings.SMTP_ALLOW_LOOPBACK
-    # Without TLS no port is open to the world, so only a host that is loopback throughout passes.
-    ports = () if plain else settings.SMTP_PORTS
-    try:
-        if not plain or allowed:
-            connect.check_host(server.host, server.port, allow_loopback=allowed, ports=ports)
-            return ""
-    except OutreachError as error:
-        if not plain:
-            return str(error)
-    return "none would send the password in the clear: only to this machine, and only with SMTP_ALLOW_LOOPBACK=1"
+def _hash(path: Path | str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Import:
@@ -119,36 +115,52 @@ class _Import:
         refused: RefusedRows,
         report: Report,
         unusable: dict[Server, str],
+        done: Import,
     ) -> None:
         self.tenant, self.actor, self.table = tenant, actor, table
         self.refused, self.report, self.unusable = refused, report, unusable
         self.keyring = sealing.keyring()
         self.lines: dict[str, int] = {}  # address key -> line that took it
         self.pools = {pool.name: pool for pool in Pool.objects.filter(tenant=tenant)}
+        self.pool_names = {pool.pk: pool.name for pool in self.pools.values()}
+        accounts = list(ProviderAccount.objects.filter(tenant=tenant))
+        self.servers = {account.pk: str(account) for account in accounts}
+        self.known_servers = {Server(account.host, account.port, account.security) for account in accounts}
+        self.closed_hosts = {account.host for account in accounts if account.state != "active"}
         self.domains: dict[str, SendingDomain] = {}
         self.accounts: dict[Server, ProviderAccount] = {}
         self.addresses_of_others: set[str] = set()
         self.domains_of_others: set[str] = set()
         self.capped: list[int] = []
         self.policy = approvals.policy_of(tenant.pk)
-        known = ProviderAccount.objects.filter(tenant=tenant)
-        self.servers = {Server(*values) for values in known.values_list("host", "port", "security")}
-        self.closed_hosts = set(known.exclude(state="active").values_list("host", flat=True))
+        self.done = done
+        self.made: dict[str, list[int]] = {kind: [] for kind in imports.MADE}
+        self.seen: list[dict[str, Any]] = []  # of this chunk, for the preview
 
     def run(self) -> Iterator[Report]:
         """Take all rows over, chunk by chunk."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('import mailboxes', %s))", [self.tenant.pk])
+        undo.forget(self.tenant.pk)
+        self.done.save()
         rows = self.table.rows()
         while chunk := list(islice(rows, CHUNK)):
             self.report.read += len(chunk)
             self.take(list(self.accepted(chunk)))
+            if self.report.preview:
+                self.report.preview.add(self.seen)
+            self.seen.clear()
             self.report.bytes_read = self.table.position
             yield self.report
         report = self.report
         if self.capped and not report.dry_run:
             hooks.call("mailboxes.cap_lowered", mailbox_ids=sorted(self.capped), reason="cap lowered")
         Tenant.objects.filter(pk=self.tenant.pk).update(plan_wanted_at=Now())
+        for name in ("created", "updated", "unchanged", "refused"):
+            setattr(self.done, name, getattr(report, name))
+        self.done.made = self.made
+        self.done.save()
+        report.import_id = None if report.dry_run else self.done.pk
         audit.record(
             self.actor,
             "mailboxes.imported",
@@ -158,6 +170,7 @@ class _Import:
             unchanged=report.unchanged,
             refused=report.refused,
             dry_run=report.dry_run,
+            import_id=report.import_id,
         )
 
     def accepted(self, rows: Iterable[Row]) -> Iterator[Entry]:
@@ -173,7 +186,7 @@ class _Import:
         """What the row says, or why it is refused, as far as the file and what is looked up already tell."""
         if row.refusals:
             return row.refusals
-        given = mailbox_rows.judge(row.line, _cells(self.table, row))
+        given = mailbox_rows.judge(row.line, mailbox_rows.cells(self.table, row))
         if not isinstance(given, Given):
             return given
         first = self.lines.setdefault(given.address.key, row.line)
@@ -188,8 +201,10 @@ class _Import:
         return Entry(row, given)
 
     def refuse(self, row: Row, refusals: Sequence[Refusal]) -> None:
-        self.refused.add(Row(row.line, row.cells, refusals))
-        self.report.refuse(refusals)
+        placed = self.refused.add(Row(row.line, row.cells, refusals))
+        self.report.refuse(placed)
+        if self.report.preview:
+            self.seen.append(previews.refused(row.line, mailbox_rows.cells(self.table, row)["address"][:254], placed))
 
     def take(self, entries: list[Entry]) -> None:
         """Write one chunk."""
@@ -204,20 +219,31 @@ class _Import:
         self.domains |= {
             domain.name: domain for domain in SendingDomain.objects.filter(tenant=self.tenant, name__in=names)
         }
-        new, changed = [], []
+        new: list[tuple[int, Mailbox]] = []
+        changed: list[tuple[int, Mailbox, dict[str, Any], bytes | None]] = []
         for row, given in entries:
             mailbox = known.get(given.address.key)
             reason = self.why_not(mailbox, given)
             if reason:
                 self.refuse(row, [Refusal(row.line, *reason)])
-            elif mailbox is None:
-                new.append(self.make(given))
-            elif self.update(mailbox, given):
-                changed.append(mailbox)
+                continue
+            if mailbox is None:
+                mailbox = self.make(given)
+                new.append((row.line, mailbox))
+                self.see(row.line, "new", mailbox)
+                continue
+            before, shown = undo.image(mailbox), self.shown(mailbox)
+            is_changed, password = self.update(mailbox, given)
+            if is_changed:
+                changed.append((row.line, mailbox, before, password))
+                self.see(row.line, "changed", mailbox, shown, password)
             else:
                 self.report.unchanged += 1
-        Mailbox.objects.bulk_create(new)
-        Mailbox.objects.bulk_update(changed, [*SETTINGS, *SECRET], batch_size=100)
+                self.see(row.line, "unchanged", mailbox)
+        Mailbox.objects.bulk_create([mailbox for _, mailbox in new])
+        Mailbox.objects.bulk_update([entry[1] for entry in changed], [*SETTINGS, *SECRET], batch_size=100)
+        made = [undo.row(self.done, line, mailbox, None, None, self.keyring) for line, mailbox in new]
+        ImportedRow.objects.bulk_create(made + [undo.row(self.done, *entry, self.keyring) for entry in changed])
         self.report.created += len(new)
         self.report.updated += len(changed)
 
@@ -256,7 +282,7 @@ class _Import:
         if server.host not in self.closed_hosts:
             return False
         home = Server(mailbox.home.host, mailbox.home.port, mailbox.home.security) if mailbox else None
-        return server not in self.servers or (home is not None and home.host == server.host and home != server)
+        return server not in self.known_servers or (home is not None and home.host == server.host and home != server)
 
     def make(self, given: Given) -> Mailbox:
         """An unsaved mailbox, with its password sealed."""
@@ -280,8 +306,36 @@ class _Import:
             mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
         return mailbox
 
-    def update(self, mailbox: Mailbox, given: Given) -> bool:
-        """Bring a known mailbox up to date, unsaved; False when the file says nothing new."""
+    def shown(self, mailbox: Mailbox) -> dict[str, Any]:
+        """What a person sees of the fields that a file may change."""
+        if not self.report.preview:
+            return {}
+        named = {"pool": self.pool_names.get(mailbox.pool_id), "server": self.servers.get(mailbox.home_id)}
+        return {undo.SHOWN.get(name, name): value for name, value in undo.image(mailbox).items()} | named
+
+    def see(
+        self,
+        line: int,
+        verdict: str,
+        mailbox: Mailbox,
+        before: Mapping[str, Any] | None = None,
+        password: bytes | None = None,
+    ) -> None:
+        """Note a row for the preview; of a password only that it is another one."""
+        if not self.report.preview:
+            return
+        entry: dict[str, Any] = {"line": line, "verdict": verdict, "subject": mailbox.address}
+        if before is not None:
+            after = self.shown(mailbox)
+            changes = {name: (old, after[name]) for name, old in before.items() if old != after[name]}
+            entry["changes"] = changes | ({} if password is None else {"smtp_password": ("stored", "another one")})
+        self.seen.append(entry)
+
+    def update(self, mailbox: Mailbox, given: Given) -> tuple[bool, bytes | None]:
+        """Bring a known mailbox up to date, unsaved.
+
+        Returns whether the file says anything new, and the password that it replaces; None when it leaves that.
+        """
         wanted: dict[str, Any] = {
             "pool_id": self.pool(given.pool).pk,
             "home_id": self.account(given.server).pk,
@@ -305,7 +359,7 @@ class _Import:
         was_shut = known is None and mailbox.hold == Mailbox.Hold.LOCKED and new_password
         if was_shut or (signs_in_anew and mailbox.hold == Mailbox.Hold.SIGN_IN_FAILED):
             mailbox.hold, mailbox.failures, mailbox.state_reason = Mailbox.Hold.NONE, 0, ""
-        return bool(changes) or new_password
+        return bool(changes) or new_password, (known or b"") if new_password else None
 
     def place(self, mailbox: Mailbox) -> tuple[str, str, str, str]:
         """Where the password belongs; it opens nowhere else."""
@@ -323,20 +377,27 @@ class _Import:
     def pool(self, name: str) -> Pool:
         if name not in self.pools:
             self.pools[name] = Pool.objects.create(tenant=self.tenant, name=name)
+            self.pool_names[self.pools[name].pk] = name
+            self.made["pools"].append(self.pools[name].pk)
         return self.pools[name]
 
     def domain(self, name: str) -> SendingDomain:
         if name not in self.domains:
             self.domains[name] = SendingDomain.objects.create(tenant=self.tenant, name=name)
+            self.made["domains"].append(self.domains[name].pk)
         return self.domains[name]
 
     def account(self, server: Server) -> ProviderAccount:
         if server not in self.accounts:
-            self.accounts[server] = ProviderAccount.objects.get_or_create(
+            account, is_new = ProviderAccount.objects.get_or_create(
                 tenant=self.tenant,
                 kind=ProviderAccount.Kind.SMTP,
                 host=server.host,
                 port=server.port,
                 security=server.security,
-            )[0]
+            )
+            self.accounts[server] = account
+            self.servers[account.pk] = str(account)
+            if is_new:
+                self.made["accounts"].append(account.pk)
         return self.accounts[server]

@@ -10,8 +10,8 @@ from mailboxes.services.mailboxes import LONGEST_PASSWORD, MOST_PER_DAY
 from outreach.common import addresses
 from outreach.common.addresses import Address
 from outreach.common.errors import BadInput
-from outreach.common.refusals import Refusal
-from outreach.common.tables import Shape
+from outreach.common.refusals import Refusal, Row
+from outreach.common.tables import Shape, Table
 
 SHAPE = Shape(
     required=("address", "pool", "smtp_host", "smtp_port", "smtp_security"),
@@ -53,9 +53,15 @@ class Given:
     min_gap_seconds: int | None
 
 
-def judge(line: int, cells: Mapping[str, str]) -> Given | list[Refusal]:
+def cells(table: Table, row: Row) -> dict[str, str]:
+    """The row's cells by the names of their columns; the required ones are there, empty or not."""
+    found = dict(zip(table.columns, row.cells, strict=True))
+    return {name: found.get(name, "") if name in SHAPE.required else text for name, text in found.items()}
+
+
+def judge(line: int, texts: Mapping[str, str]) -> Given | list[Refusal]:
     """The row as values, or everything that is wrong with it. No reason holds a password."""
-    row = {name: text if name in SHAPE.verbatim else text.strip() for name, text in cells.items()}
+    row = {name: text if name in SHAPE.verbatim else text.strip() for name, text in texts.items()}
     wrong = [
         (name, f"has {len(row[name])} characters, the limit is {most}")
         for name, most in LIMITS.items()

@@ -15,22 +15,21 @@ _MARKS = (  # longest first: the mark of UTF-32-LE begins with that of UTF-16-LE
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-_OTHER_KINDS = (
-    (b"PK\x03\x04", "an Excel workbook or another zip file"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-)
+_OTHER_KINDS = ((b"\xd0\xcf\x11\xe0", "an old Excel workbook"),)
 
 
 def refuse_foreign(path: Path, sample: bytes) -> None:
-    """Raise BadInput when the first bytes are no CSV in UTF-8: empty, UTF-16, UTF-32, a workbook."""
+    """Raise BadInput when the first bytes are no text in UTF-8: empty, zeros, UTF-16, UTF-32, an old workbook."""
     if not sample.strip(b"\xef\xbb\xbf \t\r\n"):
         raise BadInput(f"{path.name} is empty.", line=1)
+    if not sample.strip(b"\0"):
+        raise BadInput(f"{path.name} holds nothing but zero bytes; it may be a copy that was broken off.", line=1)
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
             raise _refused(path, encoding, 1)
     for magic, kind in _OTHER_KINDS:
         if sample.startswith(magic):
-            raise BadInput(f"{path.name} is {kind}. Save the sheet as CSV UTF-8 and import that.", line=1)
+            raise BadInput(f"{path.name} is {kind}. Save it as .xlsx or as CSV UTF-8 and import that.", line=1)
     if sample.count(0) * 4 > len(sample):
         big_endian = sample[::2].count(0) > sample[1::2].count(0)
         raise _refused(path, "UTF-16BE" if big_endian else "UTF-16LE", 1)

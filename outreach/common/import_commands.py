@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outreach.common import progress
 from outreach.common.errors import BadInput, OutreachError
+from outreach.common.previews import Preview
 from outreach.common.refusals import Report
 
 SHOWN = 20  # refusals that stand on the screen; the file of refused rows has all
@@ -24,7 +26,8 @@ class ImportCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """FILE and what every import takes; subclasses add where it goes."""
-        parser.add_argument("file", metavar="FILE", help="CSV in UTF-8; comma, semicolon or tab between the cells")
+        parser.add_argument("file", metavar="FILE", help="CSV in UTF-8, workbook (.xlsx), or one JSON object a line")
+        parser.add_argument("--sheet", metavar="NAME", default="", help="sheet of a workbook; default: the first")
         parser.add_argument("--dry-run", action="store_true", help="judge every row, change nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
         parser.add_argument("--actor", metavar="EMAIL", help="who imports; default: the system")
@@ -44,7 +47,11 @@ class ImportCommand(BaseCommand):
                 self._print({"error": error.code, "message": str(error), **error.details})
             raise CommandError(str(error), returncode=2 if isinstance(error, BadInput) else 1) from error
         result = report.as_dict() | {"file": file, "seconds": round(time.monotonic() - started, 3)}
-        if json:
+        if report.preview and options.get("preview"):
+            report.preview.save(Path(options["preview"]))
+        if json and report.preview:
+            self._print_rows(result, report.preview)
+        elif json:
             self._print(result)
         else:
             self._say(report)
@@ -63,7 +70,16 @@ class ImportCommand(BaseCommand):
     def _print(self, result: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
 
+    def _print_rows(self, result: dict[str, Any], preview: Preview) -> None:
+        """One object with a list of all rows, which are never in memory together."""
+        self.stdout.write(json.dumps(result, ensure_ascii=False, default=str).removesuffix("}"), ending=', "rows": [')
+        for number, line in enumerate(preview.lines()):
+            self.stdout.write(f", {line}" if number else line, ending="")
+        self.stdout.write("]}")
+
     def _say(self, report: Report) -> None:
+        for line in report.preview.first(SHOWN) if report.preview else ():
+            self.stdout.write(line)
         for refusal in report.refusals[:SHOWN]:
             self.stdout.write(str(refusal))
         if report.refused > SHOWN:
@@ -71,6 +87,8 @@ class ImportCommand(BaseCommand):
         counts = {name: value for name, value in report.as_dict().items() if type(value) is int}
         text = " ".join(f"{name}={value}" for name, value in counts.items())
         self.stdout.write(f"{'dry run, nothing changed: ' if report.dry_run else ''}{text}")
+        if report.import_id:
+            self.stdout.write(f"import {report.import_id}")
         if report.fields:
             self.stdout.write(f"kept as free fields: {', '.join(report.fields)}")
 

@@ -15,6 +15,7 @@ from outreach.common import formulas
 from outreach.common.errors import BadInput
 
 if TYPE_CHECKING:
+    from outreach.common.previews import Preview
     from outreach.common.tables import Table
 
 TITLE = "reason"  # the column that a file of refused rows has more
@@ -22,13 +23,21 @@ OTHER_TITLE = "refused_reason"  # its name where the file has a `reason` of its 
 
 
 class Refusal(NamedTuple):
-    """Why a row, or one cell of it, was not taken. Lines count from 1, as an editor shows them."""
+    """Why a row, or one cell of it, was not taken. Lines count from 1, as an editor shows them.
+
+    `cell` is the place in a workbook (F7, or 7 for the whole row), and empty for other files.
+    """
 
     line: int
     column: str
     reason: str
+    cell: str = ""
 
     def __str__(self) -> str:
+        if letter := self.cell.rstrip("0123456789"):
+            return f"row {self.line}, column {letter} ({self.column}): {self.reason}"
+        if self.cell:
+            return f"row {self.line}{self.column and f', {self.column}'}: {self.reason}"
         place = f"line {self.line}, {self.column}" if self.column else f"line {self.line}"
         return f"{place}: {self.reason}"
 
@@ -59,6 +68,8 @@ class Report:
     bytes_read: int = 0
     bytes_total: int = 0
     phase: str = "reading"
+    import_id: int | None = None  # of what can be rolled back
+    preview: Preview | None = None
 
     KEPT = 1000
 
@@ -71,10 +82,14 @@ class Report:
         """The result as a command prints it."""
         counts = ("read", "created", "updated", "unchanged", "suppressed", "repeated", "refused")
         return {name: getattr(self, name) for name in counts} | {
-            "refusals": [refusal._asdict() for refusal in self.refusals],
+            "refusals": [
+                {name: value for name, value in refusal._asdict().items() if name != "cell" or value}
+                for refusal in self.refusals
+            ],
             "refused_file": self.refused_file or None,
             "fields": self.fields,
             "dry_run": self.dry_run,
+            "import": self.import_id,
         }
 
 
@@ -89,11 +104,12 @@ class RefusedRows:
         self._places = [place for place in range(len(table.columns)) if place not in table.ignored]
         self._file: Any = None
 
-    def add(self, row: Row) -> None:
-        """Write one row. Raises BadInput when the folder can't be written."""
+    def add(self, row: Row) -> list[Refusal]:
+        """Write one row; return its refusals with their places. Raises BadInput when the folder can't be written."""
         if self._file is None:
             self._open()
-        cells, notes = [], [str(refusal) for refusal in row.refusals]
+        refusals = self.table.placed(row.refusals)
+        cells, notes = [], [str(refusal) for refusal in refusals]
         for place in self._places:
             cell, name = row.cells[place].replace("\x00", "\ufffd"), self.table.columns[place]
             if name not in self.table.shape.verbatim:
@@ -103,6 +119,7 @@ class RefusedRows:
                 notes.append(f"{name} was left out here, enter it again")
             cells.append(cell)
         self._rows.writerow([*cells, "; ".join(notes)])
+        return refusals
 
     def keep(self) -> Path | None:
         """Put the file in its place and return it; None when no row was refused."""

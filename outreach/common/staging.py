@@ -111,8 +111,7 @@ def write_refusals(table: Table, refused: RefusedRows, report: Report) -> None:
         while current is not None and current.line == found.line:
             own.append(current)
             current = next(refusals, None)
-        refused.add(Row(found.line, found.cells, own))
-        report.refuse(own)
+        report.refuse(refused.add(Row(found.line, found.cells, own)))
         if current is None:
             return
 

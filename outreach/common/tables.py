@@ -1,6 +1,7 @@
-"""CSV files that people bring: read by streaming, judged cell by cell.
+"""Files that people bring (CSV, workbooks, JSON lines): their header and their cells, judged the same way for all.
 
-Memory stays flat whatever the file: cells end at CELL_CHARS, lines at LINE_CHARS, columns at MAX_COLUMNS.
+Memory stays flat whatever the file: cells end at CELL_CHARS, lines at LINE_CHARS, columns at MAX_COLUMNS; a workbook
+is held in memory and ends at the limits of outreach.common.workbooks.
 What concerns the file as a whole raises BadInput, so that its reader imports nothing; what concerns one
 row comes with the row as Refusals that name line, column and reason.
 
@@ -10,28 +11,22 @@ meant as text, an apostrophe stands in front: `formulas.escape` puts it there, r
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from outreach.common import encodings, formulas
+from outreach.common import csv_source, encodings, formulas, json_lines, workbooks
 from outreach.common.addresses import header_text
 from outreach.common.errors import BadInput
 from outreach.common.refusals import OTHER_TITLE, TITLE, Refusal, Row
+from outreach.common.sources import MAX_BYTES, Source, Trouble
 
-CELL_CHARS = 131_072  # the csv module's own limit, which belongs to the whole process
-LINE_CHARS = 4 * 2**20
-MAX_COLUMNS = 200
 NAME_CHARS = 60
-DELIMITERS = ",;\t"
 _LOOK_CLOSER = frozenset(formulas.SIGNS) | frozenset(" '\"\u00a0")  # first characters
-_TOO_LONG = "\x00line too long"  # stands for a line that nobody keeps in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +49,69 @@ class Shape:
 
 
 class Table:
-    """An open CSV file with a known header. `rows()` may be called again: each call starts from the top."""
+    """An open file with a known header. `rows()` may be called again: each call starts from the top.
 
-    def __init__(self, path: str | os.PathLike[str], shape: Shape) -> None:
+    What kind it is its first bytes say: a workbook, JSON lines, else CSV. `mapping` leads from titles to the names
+    that the import knows, and to "" for columns to leave out; `sheet` is the workbook's, by default the first. The
+    header has to have all of `titles`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        shape: Shape,
+        *,
+        sheet: str = "",
+        mapping: Mapping[str, str] | None = None,
+        titles: Iterable[str] = (),
+    ) -> None:
         """Open the file and judge its header. Raises BadInput about the file as a whole."""
         self.path, self.shape = Path(path), shape
+        self._mapping = {_normal(title): name for title, name in (mapping or {}).items()}
         try:
             if not self.path.is_file():
                 raise BadInput(f"There is no file {self.path}.")
-            self._file: BinaryIO = self.path.open("rb")
+            file = self.path.open("rb")
         except OSError as error:
             raise BadInput(f"{self.path} can't be read: {error.strerror}.") from error
         try:
-            self.size = os.fstat(self._file.fileno()).st_size
-            sample = self._file.read(65536)
-            encodings.refuse_foreign(self.path, sample)
-            self.has_bom = sample.startswith(b"\xef\xbb\xbf")
-            self.titles, self.delimiter = self._header()
-            self.columns = [_normal(title) for title in self.titles]
+            self.size = os.fstat(file.fileno()).st_size
+            if self.size > MAX_BYTES:
+                raise BadInput(
+                    f"{self.path.name} has {self.size / 2**30:.1f} GiB, the limit is {MAX_BYTES >> 30}. Split it."
+                )
+            self._source = self._open(file, sheet)
+            self.titles, self.delimiter, self.has_bom = (
+                self._source.titles,
+                self._source.delimiter,
+                self._source.has_bom,
+            )
+            self._require(titles)
+            if not self._known(self.titles):
+                raise BadInput(
+                    f"{self.path.name} has no header: line 1 names none of the columns "
+                    f"{', '.join(self.shape.known)}. Put their names in the first line.",
+                    line=1,
+                )
+            self.columns = [self._name(title) for title in self.titles]
             self.ignored = self._ignored()
             self._judge_columns()
+            verbatim = [place for place, name in enumerate(self.columns) if name in shape.verbatim]
+            self._source.verbatim = frozenset(verbatim)
         except BaseException:
-            self._file.close()
+            file.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._source.close()
 
     @property
     def position(self) -> int:
         """How many bytes were read, for a progress bar."""
-        return min(self._file.tell(), self.size)
+        return min(self._source.position, self.size)
 
     @property
     def fields(self) -> list[str]:
@@ -97,89 +121,72 @@ class Table:
 
     def rows(self) -> Iterator[Row]:
         """The rows that hold something. Raises BadInput where the file can't be understood any more."""
-        reader = csv.reader(self._lines(), delimiter=self.delimiter, strict=True)
-        next(reader)
-        width, ended = len(self.columns), reader.line_num
-        while True:
-            try:
-                for cells in reader:
-                    line, ended = ended + 1, reader.line_num
-                    text = "".join(cells)
-                    if (
-                        text.isprintable()
-                        and len(cells) == width
-                        and "=?" not in text
-                        and _LOOK_CLOSER.isdisjoint([cell[:1] for cell in cells])
-                    ):
-                        if text:
-                            yield Row(line, cells, ())
-                    elif text.strip():
-                        yield self._look_closer(line, cells)
-                return
-            except csv.Error as error:
-                line, lines, ended = ended + 1, reader.line_num - ended, reader.line_num
-                reason = _csv_reason(error)
-                if lines > 1:
-                    raise BadInput(
-                        f"line {line} of {self.path.name}: a quoted cell begins here and {reason}: nobody "
-                        "knows where the next row starts. Close the quote, then import again.",
-                        line=line,
-                    ) from error
-                yield Row(line, [""] * width, [Refusal(line, "", f"a cell {reason}")])
-            except UnicodeDecodeError as error:
-                raise encodings.not_utf8(self.path, self._file) from error
-
-    def _lines(self) -> Iterator[str]:
-        """The file's lines with their ends; one that is too long is read past and replaced by a mark."""
-        self._file.seek(0)
-        text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
-        read = text.readline
-        try:
-            # With a limit, since a file without line ends would be one line and take all memory.
-            while line := read(LINE_CHARS):
-                if len(line) < LINE_CHARS:
-                    yield line
-                    continue
-                while line and not line.endswith(("\n", "\r")):
-                    line = read(LINE_CHARS)
-                yield _TOO_LONG
-        finally:
-            if not self._file.closed:  # a reading that was given up may end after the table
-                text.detach()
-
-    def _header(self) -> tuple[list[str], str]:
-        """The first row under the delimiter that makes most of it."""
-        lines = self._lines()
-        try:
-            first = next(lines, "")
-        except UnicodeDecodeError as error:
-            raise encodings.not_utf8(self.path, self._file) from error
-        finally:
-            lines.close()  # type: ignore[attr-defined]
-        if not first.strip("\ufeff \t\r\n,;"):
-            raise BadInput(f"{self.path.name} has no header: its first line is empty. Name the columns there.", line=1)
-        if first == _TOO_LONG or max(map(first.count, DELIMITERS)) >= MAX_COLUMNS:
-            raise BadInput(f"{self.path.name} has more than {MAX_COLUMNS} columns, the limit.", line=1)
-        best: tuple[int, int, list[str], str] = (-1, 0, [], ",")
-        for delimiter in DELIMITERS:
-            try:
-                titles = next(csv.reader([first], delimiter=delimiter, strict=True))
-            except csv.Error:
+        width = len(self.columns)
+        for line, cells, wrong in self._source.records():
+            if wrong:
+                yield self._refused(line, cells, wrong)
                 continue
-            known = len(set(map(_normal, titles)) & set(self.shape.known))
-            best = max(best, (known, len(titles), titles, delimiter), key=lambda found: found[:2])
-        if best[0] < 1:
-            raise BadInput(
-                f"{self.path.name} has no header: line 1 names none of the columns "
-                f"{', '.join(self.shape.known)}. Put their names in the first line.",
-                line=1,
-            )
-        return best[2], best[3]
+            text = "".join(cells)
+            if (
+                text.isprintable()
+                and len(cells) == width
+                and "=?" not in text
+                and _LOOK_CLOSER.isdisjoint([cell[:1] for cell in cells])
+            ):
+                if text:
+                    yield Row(line, cells, ())
+            elif text.strip():
+                yield self._look_closer(line, cells)
+
+    def placed(self, refusals: Iterable[Refusal]) -> list[Refusal]:
+        """The refusals with the cells that a spreadsheet program shows, as in F7."""
+        letters = dict(zip(self.columns, self._source.letters, strict=False))
+        if not letters:
+            return list(refusals)
+        return [found._replace(cell=f"{letters.get(found.column, '')}{found.line}") for found in refusals]
+
+    def _require(self, titles: Iterable[str]) -> None:
+        """Raise BadInput when the header has not all of these."""
+        own = {_normal(title): title for title in self.titles}
+        for title in titles:
+            if _normal(title) not in own:
+                raise BadInput(
+                    f"{self.path.name} has no column {title!r} to map{_nearest(title, own.values())}.", field="map"
+                )
+
+    def _open(self, file: BinaryIO, sheet: str) -> Source:
+        sample = file.read(65536)
+        if sample.startswith(b"PK\x03\x04"):
+            return workbooks.Workbook(self.path, file, sheet)
+        if sheet:
+            raise BadInput(f"{self.path.name} is no workbook, so it has no sheet {sheet!r}.", field="sheet")
+        encodings.refuse_foreign(self.path, sample)
+        first = sample.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if first == b"{":
+            return json_lines.JsonLines(self.path, file)
+        if first == b"[" and self.path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
+            raise BadInput(f"{self.path.name} is a JSON list. Write one object a line, without brackets.", line=1)
+        return csv_source.CsvSource(self.path, file, self._known)
+
+    def _name(self, title: str) -> str:
+        """What the import calls this column."""
+        normal = _normal(title)
+        return self._mapping.get(normal) or normal
+
+    def _known(self, titles: Iterable[str]) -> int:
+        return len(set(map(self._name, titles)) & set(self.shape.known))
+
+    def _refused(self, line: int, cells: list[str], wrong: Sequence[Trouble]) -> Row:
+        """A row that its source could not read."""
+        width = len(self.columns)
+        refusals = [Refusal(line, "" if place is None else self.columns[place], reason) for place, reason in wrong]
+        return Row(line, (cells + [""] * width)[:width], refusals)
 
     def _ignored(self) -> frozenset[int]:
-        """Places of the columns that an earlier import wrote beside refused rows."""
+        """Places of the columns to leave out, and of those that an earlier import wrote beside refused rows."""
         last = len(self.columns) - 1
         places = {place for place, name in enumerate(self.columns) if name == OTHER_TITLE}
+        places |= {place for place, title in enumerate(self.titles) if self._mapping.get(_normal(title)) == ""}
         if self.columns[last] == TITLE and TITLE not in self.shape.known:
             places.add(last)
         return frozenset(places)
@@ -197,8 +204,13 @@ class Table:
                 shown = name[:NAME_CHARS].encode("unicode_escape").decode()
                 wrong.append((shown, "is no usable name: take letters, digits and _, a letter first"))
             seen.setdefault(name, place)
+        known = self.shape.known
+        wrong += [
+            (title, f"is mapped to {name}, which is not a column of this import{_nearest(name, known)}")
+            for title, name in self._mapping.items()
+            if name and name not in known and not self.shape.free
+        ]
         if self.fields and not self.shape.free:
-            known = self.shape.known
             wrong += [(name, f"is not a column of this import{_nearest(name, known)}") for name in self.fields]
         elif len(self.fields) > self.shape.free:
             first = self.fields[self.shape.free]
@@ -214,9 +226,6 @@ class Table:
     def _look_closer(self, line: int, cells: list[str]) -> Row:
         """Judge a row that has something unusual in it, and take the apostrophes away."""
         width = len(self.columns)
-        if cells == [_TOO_LONG]:
-            reason = f"is longer than {LINE_CHARS:,} characters, the limit"
-            return Row(line, [""] * width, [Refusal(line, "", reason)])
         if len(cells) != width:
             reason = f"has {len(cells)} cells for {width} columns: look for a missing quote or delimiter"
             return Row(line, (cells + [""] * width)[:width], [Refusal(line, "", reason)])
@@ -244,11 +253,3 @@ def _normal(title: str) -> str:
 def _nearest(name: str, names: Iterable[str]) -> str:
     found = get_close_matches(name, list(names), n=1)
     return f" (is {found[0]} meant?)" if found else ""
-
-
-def _csv_reason(error: csv.Error) -> str:
-    if "field larger" in str(error):
-        return f"has more than {CELL_CHARS:,} characters, the limit"
-    if "unexpected end" in str(error):
-        return "is never closed"
-    return "is not closed where the next one begins"

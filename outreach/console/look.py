@@ -73,6 +73,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Allowances"), "speed", "mailboxes_allowance", "mailboxes.view"),
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
+        (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
     ),
     models(
         _("Who may"),

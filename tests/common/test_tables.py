@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from outreach.common import encodings, formulas
 from outreach.common.errors import BadInput
 from outreach.common.refusals import Refusal, RefusedRows, Report
-from outreach.common.tables import CELL_CHARS, LINE_CHARS, Shape, Table
+from outreach.common.sources import CELL_CHARS, LINE_CHARS
+from outreach.common.tables import Shape, Table
 
 SHAPE = Shape(required=("email",), optional=("first_name", "company"))
 FREE = Shape(required=("email",), optional=("first_name",), free=3)
@@ -154,8 +155,20 @@ def test_random_bytes_are_of_no_known_encoding():
     assert encodings.guess(b"\x80\x81\xa0\x90 abc") == ""
 
 
-def test_a_workbook_is_named(write):
-    assert "Excel workbook" in str(refused(write(b"PK\x03\x04" + b"\x00" * 50)))
+def test_an_old_workbook_is_named(write):
+    assert "an old Excel workbook" in str(refused(write(b"\xd0\xcf\x11\xe0" + b"\x01" * 50)))
+
+
+@pytest.mark.attack("A25")
+@pytest.mark.parametrize("name", ["people.csv", "people.jsonl", "people.xlsx"])
+def test_gigabytes_of_zeros_are_refused_unread(write, name):
+    path = write("", name)
+    with path.open("r+b") as file:
+        file.truncate(5 * 2**30)
+    assert str(refused(path)) == f"{name} has 5.0 GiB, the limit is 2. Split it."
+    with path.open("r+b") as file:
+        file.truncate(2**30)
+    assert "holds nothing but zero bytes" in str(refused(path))
 
 
 def test_a_file_without_header_is_named(write):

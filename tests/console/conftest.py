@@ -15,7 +15,8 @@ from django_otp import DEVICE_ID_SESSION_KEY
 
 from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
 from campaigns.services import suppression
-from mailboxes.models import Allowance, AllowanceReturn, Mailbox, RampDay, RampPlan, Rotation
+from mailboxes.models import Allowance, AllowanceReturn, Import, ImportedRow, Mailbox, RampDay, RampPlan, Rotation
+from mailboxes.services import undo
 from outreach.common import freshness
 from tenants.models import Approval, BreakGlass, Lease, RecoverySheet, SecondFactor, Tenant, User
 from tenants.models.factors import hashed
@@ -137,6 +138,15 @@ class World:
         AllowanceReturn.objects.create(
             tenant=self.tenant, scope="mailbox_day", key=self.mailboxes[0].pk, period_start=today, count=1
         )
+        box = self.mailboxes[0]
+        done = Import.objects.create(
+            tenant=self.tenant, file_name="fleet.csv", file_hash="0" * 64, by_kind="system", updated=1,
+            undo_until=now() + timedelta(days=30),
+        )  # fmt: skip
+        ImportedRow.objects.create(
+            tenant=self.tenant, of=done, line=2, mailbox_ref=self.mailboxes[0].pk, is_new=False,
+            before=undo.image(box) | {"daily_cap": 30}, after=undo.image(box), digest_after=undo.digest(box),
+        )  # fmt: skip
         Attempt.objects.create(
             tenant=self.tenant, message_ref=self.messages[4].pk, mailbox_ref=self.mailboxes[0].pk, at=now(),
             phase="rcpt", code=450, enhanced="4.7.1", text="<script>alert(1)</script> try later", result="deferred",

@@ -12,8 +12,10 @@ READS = {
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
-    "campaigns.suppression.mask", "mailboxes.mailbox_rows.judge",
-    "mailboxes.ramp.day_of", "mailboxes.ramp.find_plan", "tenants.actors.of_command",
+    "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
+    "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.servers.unusable", "mailboxes.undo.digest",
+    "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
+    "mailboxes.ramp.find_plan", "tenants.actors.of_command",
     "tenants.actors.of_grants", "tenants.actors.oneself",
     "tenants.factors.codes_left", "tenants.factors.is_set_up",
     "tenants.sessions.look", "tenants.sessions.open_of",
@@ -39,6 +41,7 @@ PARTS = {
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
     "mailboxes.ramp.come_back",  # part of a release from quarantine
+    "mailboxes.undo.forget",  # keeps the time for which replaced passwords are kept
     "tenants.audit.record",  # takes the actor first
     "tenants.audit.refused",
     "tenants.approvals.require",  # takes the actor first

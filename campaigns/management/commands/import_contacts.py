@@ -1,4 +1,4 @@
-"""Take contacts from a CSV file into a tenant and one of its lists."""
+"""Take contacts from a file into a tenant and one of its lists."""
 
 from __future__ import annotations
 
@@ -33,4 +33,5 @@ class Command(ImportCommand):
                 actor=actor,
                 dry_run=options["dry_run"],
                 refused_path=options["refused"],
+                sheet=options["sheet"],
             )

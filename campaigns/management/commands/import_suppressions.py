@@ -34,4 +34,5 @@ class Command(ImportCommand):
                 actor=actor,
                 dry_run=options["dry_run"],
                 refused_path=options["refused"],
+                sheet=options["sheet"],
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
+from django.conf import settings
+
 from mailboxes.models import Mailbox
 from mailboxes.services import importing
 from tenants.services.actors import SYSTEM
@@ -47,6 +49,4 @@ def reasons(report) -> list[tuple[int, str]]:
 
 def opened(mailbox: Mailbox) -> str:
     place = (str(mailbox.tenant_id), "mailboxes.Mailbox", str(mailbox.seal_ref), "smtp_password")
-    return (
-        factories.Keyring.parse(importing.settings.CREDENTIAL_KEYS).open(bytes(mailbox.sealed_password), place).decode()
-    )
+    return factories.Keyring.parse(settings.CREDENTIAL_KEYS).open(bytes(mailbox.sealed_password), place).decode()

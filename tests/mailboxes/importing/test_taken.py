@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -18,7 +19,8 @@ from outreach.common.errors import NotAllowed
 from tenants import permissions
 from tenants.services.actors import Actor
 from tests import factories
-from tests.mailboxes.importing.files import CANARY, opened, reasons, row, run
+from tests.common import workbook_files
+from tests.mailboxes.importing.files import CANARY, COLUMNS, opened, reasons, row, run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.as_worker]
 
@@ -258,3 +260,30 @@ def test_an_unknown_tenant_or_person_is_named(write):
         call_command("import_mailboxes", str(write(row())), tenant="none")
     with pytest.raises(CommandError, match="There is no user nobody@x.example"):
         call_command("import_mailboxes", str(write(row())), tenant=factories.tenant().slug, actor="nobody@x.example")
+
+
+# --- Other kinds of file --------------------------------------------------------------------------------------
+
+
+def test_a_workbook_and_json_lines_say_the_same_as_csv(tenant, write, tmp_path):
+    cells = next(csv.reader([row()]))
+    numbers = [int(cell) if cell.isdigit() else cell for cell in cells]
+    book = workbook_files.book(tmp_path / "mailboxes.xlsx", COLUMNS.split(","), numbers)
+    lines = tmp_path / "mailboxes.jsonl"
+    lines.write_text(json.dumps(dict(zip(COLUMNS.split(","), numbers, strict=True))) + "\n")
+    assert run(tenant, write(row())).created == 1
+    before = Mailbox.objects.values().get()
+
+    assert [run(tenant, path).unchanged for path in (book, lines)] == [1, 1]
+    assert Mailbox.objects.values().get() == before
+
+
+def test_a_refused_row_of_a_workbook_is_named_by_row_and_letter(tenant, tmp_path):
+    cells = next(csv.reader([row(daily_cap="many")]))
+    book = workbook_files.book(tmp_path / "mailboxes.xlsx", COLUMNS.split(","), cells)
+    output = io.StringIO()
+
+    with pytest.raises(CommandError, match="1 row was refused"):
+        call_command("import_mailboxes", str(book), tenant=tenant.slug, sheet="People", stdout=output)
+
+    assert "row 2, column J (daily_cap): must be a whole number" in output.getvalue()

@@ -1,0 +1,185 @@
+"""A whole import of mailboxes taken back, row by row, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import IntegrityError, connection
+from django.db.models import Model
+from django.utils import timezone
+
+from mailboxes import acts
+from mailboxes.models import Import, ImportedRow, Mailbox, Pool, ProviderAccount, Rotation, SendingDomain
+from mailboxes.models.imports import PASSWORD_BEFORE
+from mailboxes.models.mailboxes import MAILBOX_PASSWORD
+from mailboxes.services import undo
+from outreach.common import hooks, repeating
+from outreach.common.errors import BadInput, InvalidMove, Missing
+from outreach.common.sealing import SealBroken
+from tenants.models import Tenant
+from tenants.services import approvals, audit, sealing
+from tenants.services.actors import Actor
+
+MADE: dict[str, Any] = {"pools": Pool, "domains": SendingDomain, "accounts": ProviderAccount}
+NAMED = 20  # rows that stand in a refusal's sentence; its details have all
+RESTORED = [*(name.removesuffix("_id") for name in undo.KEPT), "state", "sealed_password"]
+
+
+def find(tenant: Tenant, number: int) -> Import:
+    """The tenant's import of that number. Raises Missing."""
+    found = Import.objects.filter(tenant=tenant, pk=number).first()
+    if found is None:
+        raise Missing(f"There is no import {number} of {tenant}.")
+    return found
+
+
+def columns_of(tenant: Tenant, source: str) -> dict[str, str]:
+    """The mapping that the last import of that source used."""
+    last = Import.objects.filter(tenant=tenant, source=source).order_by("-pk") if source else Import.objects.none()
+    return dict(last.values_list("columns", flat=True).first() or {})
+
+
+@repeating.atomic
+def roll_back(done: Import, *, actor: Actor, reason: str = "") -> Import:
+    """Give every mailbox that the import changed back what it had before, and end the ones that it made.
+
+    A new mailbox that nothing refers to is deleted with what was made for it, so that its address may come again;
+    any other is retired, since its mail needs it. State, health and counters that sending changed stay.
+    Raises InvalidMove, with all rows in its details, when one of them was changed since: then nothing is undone.
+    """
+    actor.require("mailboxes.import", done)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('import mailboxes', %s))", [done.tenant_id])
+    done = Import.objects.select_for_update(no_key=True).get(pk=done.pk)
+    done.move_to(Import.State.ROLLED_BACK)
+    if done.undo_until is None:
+        raise InvalidMove(f"What could undo import {done.pk} was deleted after {undo.DAYS} days.")
+    rows = list(done.rows.order_by("mailbox_ref"))
+    if any(row.is_new for row in rows):
+        actor.require("mailboxes.quarantine", done)
+        actor.require("mailboxes.release", done)  # who may not put one back may not end one either
+    refs = [row.mailbox_ref for row in rows]
+    found = Mailbox.objects.filter(tenant=done.tenant_id, pk__in=refs).order_by("pk").select_for_update(no_key=True)
+    boxes = {box.pk: box for box in found}
+    _refuse_changed(done, rows, boxes)
+    withdrawn, capped = _restore([row for row in rows if not row.is_new], boxes)
+    new = [boxes[row.mailbox_ref] for row in rows if row.is_new]
+    retired = _end(done, new)
+    if withdrawn or retired:
+        hooks.call("mailboxes.withdrawn", mailbox_ids=sorted(withdrawn + retired), reason="import rolled back")
+    if capped:
+        hooks.call("mailboxes.cap_lowered", mailbox_ids=sorted(capped), reason="import rolled back")
+    done.rows.update(sealed_before=b"")
+    done.rolled_back_at, done.undo_until = timezone.now(), None
+    done.save(update_fields=["state", "rolled_back_at", "undo_until"])
+    audit.record(
+        actor,
+        "import.rolled_back",
+        done,
+        reason=reason,
+        restored=len(rows) - len(new),
+        deleted=len(new) - len(retired),
+        retired=len(retired),
+    )
+    return done
+
+
+def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, Mailbox]) -> None:
+    """Raise InvalidMove that names the mailboxes which are not as the import left them, and by which import."""
+    policy = approvals.policy_of(done.tenant_id)
+    wrong: dict[int, list[str]] = {}
+    for row in rows:
+        box = boxes.get(row.mailbox_ref)
+        if box is None or box.state == Mailbox.State.RETIRED:
+            wrong[row.mailbox_ref] = ["the mailbox" if box is None else "state"]
+            continue
+        names = [undo.SHOWN.get(name, name) for name in undo.COMPARED if getattr(box, name) != row.after[name]]
+        if bytes(row.digest_after) != undo.digest(box):
+            names.append("smtp_password")
+        if not names and not row.is_new and acts.raised_cap(policy, box, daily_cap=row.before["daily_cap"]) is not None:
+            names.append("daily_cap (going back is a raise that needs a second person)")
+        if names:
+            wrong[row.mailbox_ref] = names
+    if not wrong:
+        return
+    later: dict[int, str] = {}
+    others = ImportedRow.objects.filter(
+        tenant=done.tenant_id, mailbox_ref__in=wrong, of__gt=done.pk, of__state=Import.State.DONE
+    )
+    for ref, number, name in others.order_by("of").values_list("mailbox_ref", "of", "of__file_name"):
+        later.setdefault(ref, f" by import {number} ({name})")
+    lines = {row.mailbox_ref: row.line for row in rows}
+    told = [
+        f"line {lines[ref]}, {boxes.get(ref) or f'mailbox {ref}'}: {', '.join(names)}{later.get(ref, '')}"
+        for ref, names in sorted(wrong.items(), key=lambda entry: lines[entry[0]])
+    ]
+    more = f"; and {len(told) - NAMED:,} more" if len(told) > NAMED else ""
+    raise InvalidMove(
+        f"Import {done.pk} can't be rolled back, since these were changed since: {'; '.join(told[:NAMED])}{more}.",
+        rows=told,
+    )
+
+
+def _restore(rows: Iterable[ImportedRow], boxes: dict[int, Mailbox]) -> tuple[list[int], list[int]]:
+    """Write what stood there before; return the mailboxes that are held again, and those with a lower cap."""
+    keyring = sealing.keyring()
+    changed, withdrawn, capped = [], [], []
+    for row in rows:
+        box = boxes[row.mailbox_ref]
+        if row.before["daily_cap"] < box.daily_cap:
+            capped.append(box.pk)
+        was_held = row.before["hold"] != box.hold
+        if was_held:
+            withdrawn.append(box.pk)
+        for name, value in row.before.items():
+            if was_held or name not in ("failures", "state_reason"):  # sending goes on counting
+                setattr(box, name, value)
+        if "password" in row.after:
+            box.sealed_password = b""
+            if row.sealed_before:
+                try:
+                    place = PASSWORD_BEFORE.place(row.tenant_id, row.seal_ref)
+                    password = keyring.open(bytes(row.sealed_before), place)
+                except SealBroken as error:
+                    raise InvalidMove(f"The former password of {box} can't be opened: {error}") from error
+                box.sealed_password = keyring.seal(password, MAILBOX_PASSWORD.place(box.tenant_id, box.seal_ref))
+        changed.append(box)
+    try:
+        Mailbox.objects.bulk_update(changed, RESTORED, batch_size=100)
+    except IntegrityError as error:
+        raise InvalidMove("A pool or an account of before is gone, so this import can't be rolled back.") from error
+    return withdrawn, capped
+
+
+def _end(done: Import, new: Sequence[Mailbox]) -> list[int]:
+    """Delete the new mailboxes that nothing refers to, and what was made for them; retire the others."""
+    ids = [box.pk for box in new]
+    needed = _referred_to(Mailbox, ids)
+    unused = [pk for pk in ids if pk not in needed]
+    retired = sorted(needed)
+    try:
+        Rotation.objects.filter(mailbox__in=unused).delete()
+        Mailbox.objects.filter(pk__in=unused).delete()
+        for kind, model in MADE.items():
+            made = done.made.get(kind, [])
+            model.objects.filter(tenant=done.tenant_id, pk__in=set(made) - _referred_to(model, made)).delete()
+    except IntegrityError as error:
+        raise BadInput("One of the new mailboxes got its first mail just now. Try again.") from error
+    Mailbox.objects.filter(pk__in=retired).update(
+        state=Mailbox.State.RETIRED, state_reason=f"Import {done.pk} was rolled back"
+    )
+    return retired
+
+
+def _referred_to(model: type[Model], ids: Sequence[int]) -> set[int]:
+    """Which of these rows others point to, whatever app they belong to; the planner's notes don't count."""
+    found: set[int] = set()
+    for relation in model._meta.get_fields(include_hidden=True):
+        if not (relation.auto_created and (relation.one_to_many or relation.one_to_one)):
+            continue
+        field: Any = relation.remote_field
+        if field.model is not Rotation:
+            rows = field.model._base_manager.filter(**{f"{field.name}__in": ids}).order_by()
+            found.update(rows.values_list(field.attname, flat=True).distinct())
+    return found

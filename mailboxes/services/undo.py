@@ -1,0 +1,63 @@
+"""What an import keeps of each mailbox that it makes or changes, so that it can be taken back."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from mailboxes.models import Import, ImportedRow, Mailbox
+from mailboxes.models.imports import PASSWORD_BEFORE
+from outreach.common.sealing import Keyring
+
+DAYS = 30  # that an import can be taken back, and that a replaced password is kept
+COMPARED = ("pool_id", "home_id", "display_name", "username", "daily_cap", "min_gap_seconds", "hold")
+KEPT = (*COMPARED, "failures", "state_reason")
+SHOWN = {"pool_id": "pool", "home_id": "server", "username": "smtp_username"}
+
+
+def image(mailbox: Mailbox) -> dict[str, Any]:
+    """What an import may change of a mailbox, but the password."""
+    return {name: getattr(mailbox, name) for name in KEPT}
+
+
+def digest(mailbox: Mailbox) -> bytes:
+    return hashlib.sha256(bytes(mailbox.sealed_password)).digest()
+
+
+def row(
+    of: Import, line: int, mailbox: Mailbox, before: Mapping[str, Any] | None, password: bytes | None, keyring: Keyring
+) -> ImportedRow:
+    """An unsaved row; `before` None: the mailbox is new. `password` is the one that was replaced, None: none was."""
+    found = ImportedRow(
+        tenant_id=of.tenant_id,
+        of=of,
+        line=line,
+        mailbox_ref=mailbox.pk,
+        is_new=before is None,
+        before=before or {},
+        after=image(mailbox) | ({} if password is None else {"password": "replaced"}),
+        seal_ref=uuid.uuid4(),
+        digest_after=digest(mailbox),
+    )
+    if password:
+        found.sealed_before = keyring.seal(password, PASSWORD_BEFORE.place(of.tenant_id, found.seal_ref))
+    return found
+
+
+def forget(tenant_id: int) -> int:
+    """Delete what could undo the tenant's imports of more than DAYS ago, replaced passwords too; return how many."""
+    old = Import.objects.filter(tenant=tenant_id, undo_until__lte=timezone.now())
+    ids = list(old.values_list("pk", flat=True))
+    if ids:
+        ImportedRow.objects.filter(tenant=tenant_id, of__in=ids).delete()
+        Import.objects.filter(pk__in=ids).update(undo_until=None)
+    return len(ids)
+
+
+def until() -> Any:
+    return timezone.now() + timedelta(days=DAYS)
