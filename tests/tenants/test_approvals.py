@@ -11,8 +11,8 @@ from django.utils.timezone import now
 
 from campaigns.models import Contact, Suppression
 from campaigns.services import campaigns, exporting, suppression
-from mailboxes.models import Mailbox, ProviderAccount
-from mailboxes.services import mailboxes, providers
+from mailboxes.models import Mailbox, ProviderAccount, RampPlan
+from mailboxes.services import mailboxes, providers, ramp
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
 from tenants import acts, permissions
 from tenants.models import Approval, ApprovalPolicy, AuditEntry, User
@@ -67,6 +67,12 @@ class Case:
         self.subject, self.given = factories.mailbox(tenant, daily_cap=40), {"daily_cap": 80}
         self.service, self.done = mailboxes.set_cap, lambda row: row.daily_cap == 80
 
+    def _mailbox_leave_ramp(self, tenant):
+        plan = RampPlan.objects.get_or_create(tenant=tenant, name="standard")[0]
+        self.subject = factories.mailbox(tenant, daily_cap=80, ramp=plan, ramp_cap=10, state=Mailbox.State.RAMPING)
+        self.service = lambda row, **more: ramp.leave_ramp(row, reason="Warm elsewhere", **more)
+        self.done = lambda row: row.ramp_id is None
+
     def _mailbox_release(self, tenant):
         self.subject = factories.mailbox(tenant, state=Mailbox.State.QUARANTINED)
         self.service, self.done = mailboxes.release, lambda row: row.state == "active"
@@ -94,14 +100,22 @@ class Case:
 
 
 @pytest.fixture(
-    params=["campaign.launch", "mailbox.raise_cap", "mailbox.release", "account.reopen", "suppression.lift"]
+    params=[
+        "campaign.launch",
+        "mailbox.raise_cap",
+        "mailbox.leave_ramp",
+        "mailbox.release",
+        "account.reopen",
+        "suppression.lift",
+    ]
 )
 def case(request, tenant):
     return Case(tenant, request.param)
 
 
 def test_the_cases_here_are_the_acts_there_are():
-    tested = {"campaign.launch", "mailbox.raise_cap", "mailbox.release", "account.reopen", "suppression.lift"}
+    tested = {"campaign.launch", "mailbox.raise_cap", "mailbox.leave_ramp", "mailbox.release", "account.reopen"}
+    tested |= {"suppression.lift"}
     assert set(acts.registered()) == tested | {"people.export", "policy.loosen"}
 
 
