@@ -21,7 +21,7 @@ class ImportAdmin(TenantAdmin):
     list_select_related = ("tenant",)
     search_fields = ("file_name", "source")
     fieldsets = (
-        (None, {"fields": ("file_name", "file_hash", "source", "columns", "tenant")}),
+        (None, {"fields": ("file_name", "file_hash", "source", "renamed", "tenant")}),
         (_("Who and when"), {"fields": ("by_kind", "by_user", "by_key_id", "created_at", "undo_until")}),
         (_("Result"), {"fields": ("created", "updated", "unchanged", "refused", "row_list")}),
         (_("State"), {"fields": ("state_label", "rolled_back_at")}),
@@ -30,6 +30,10 @@ class ImportAdmin(TenantAdmin):
     targets = {"roll_back": "rolled_back"}
 
     state_label = labelled("state", _("state"))
+
+    @admin.display(description=_("columns by another name"))
+    def renamed(self, row):
+        return ", ".join(f"{given} = {known}" for given, known in row.columns.items()) or "-"
 
     @admin.display(description=_("rows"))
     def row_list(self, row):

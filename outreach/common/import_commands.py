@@ -84,7 +84,7 @@ class ImportCommand(BaseCommand):
             self.stdout.write(str(refusal))
         if report.refused > SHOWN:
             self.stdout.write(f"... and more, {report.refused:,} rows in all")
-        counts = {name: value for name, value in report.as_dict().items() if type(value) is int}
+        counts = {name: value for name, value in report.as_dict().items() if type(value) is int and name != "import"}
         text = " ".join(f"{name}={value}" for name, value in counts.items())
         self.stdout.write(f"{'dry run, nothing changed: ' if report.dry_run else ''}{text}")
         if report.import_id:

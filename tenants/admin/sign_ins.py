@@ -23,12 +23,16 @@ class SignInAdmin(TenantAdmin):
     def visible_to(self, request, queryset):
         return queryset
 
+    @admin.display(description=_("wrong codes in a row"))
+    def wrong_codes(self, row):
+        return row.throttling_failure_count
+
 
 @admin.register(SecondFactor)
 class SecondFactorAdmin(SignInAdmin):
     """Authenticator apps. A new one is asked for on the user's page; its person sets it up."""
 
-    list_display = ("user", "usable", "created_at", "last_used_at", "throttling_failure_count")
+    list_display = ("user", "usable", "created_at", "last_used_at", "wrong_codes")
     list_filter = ("confirmed",)
     fields = list_display
 
@@ -41,7 +45,7 @@ class SecondFactorAdmin(SignInAdmin):
 class RecoverySheetAdmin(SignInAdmin):
     """Sheets of one-use codes."""
 
-    list_display = ("user", "left", "created_at", "last_used_at", "throttling_failure_count")
+    list_display = ("user", "left", "created_at", "last_used_at", "wrong_codes")
     fields = list_display
 
     @admin.display(description=_("codes left"))
