@@ -123,12 +123,8 @@ class _Import:
         self.lines: dict[str, int] = {}  # address key -> line that took it
         self.pools = {pool.name: pool for pool in Pool.objects.filter(tenant=tenant)}
         self.pool_names = {pool.pk: pool.name for pool in self.pools.values()}
-        accounts = list(ProviderAccount.objects.filter(tenant=tenant))
-        self.servers = {account.pk: str(account) for account in accounts}
-        self.known_servers = {Server(account.host, account.port, account.security) for account in accounts}
-        self.closed_hosts = {account.host for account in accounts if account.state != "active"}
+        self.accounts = servers.Accounts(tenant)
         self.domains: dict[str, SendingDomain] = {}
-        self.accounts: dict[Server, ProviderAccount] = {}
         self.addresses_of_others: set[str] = set()
         self.domains_of_others: set[str] = set()
         self.capped: list[int] = []
@@ -158,7 +154,7 @@ class _Import:
         Tenant.objects.filter(pk=self.tenant.pk).update(plan_wanted_at=Now())
         for name in ("created", "updated", "unchanged", "refused"):
             setattr(self.done, name, getattr(report, name))
-        self.done.made = self.made
+        self.done.made = self.made | {"accounts": self.accounts.made}
         self.done.save()
         report.import_id = None if report.dry_run else self.done.pk
         audit.record(
@@ -263,7 +259,7 @@ class _Import:
             return "address", "is a mailbox of another tenant"
         if given.address.domain in self.domains_of_others:
             return "address", "has a domain that belongs to another tenant"
-        if self.passes_by_a_stop(mailbox, given.server):
+        if self.accounts.passes_by_a_stop(mailbox, given.server):
             return "smtp_host", "has an account that was stopped; reopen that first"
         if mailbox and mailbox.state == Mailbox.State.RETIRED:
             return "address", "is a retired mailbox, and there is no way back"
@@ -277,20 +273,13 @@ class _Import:
             return "smtp_password", "is empty"
         return None
 
-    def passes_by_a_stop(self, mailbox: Mailbox | None, server: Server) -> bool:
-        """Whether this would open another way to a host one of whose accounts was stopped."""
-        if server.host not in self.closed_hosts:
-            return False
-        home = Server(mailbox.home.host, mailbox.home.port, mailbox.home.security) if mailbox else None
-        return server not in self.known_servers or (home is not None and home.host == server.host and home != server)
-
     def make(self, given: Given) -> Mailbox:
         """An unsaved mailbox, with its password sealed."""
         mailbox = Mailbox(
             tenant=self.tenant,
             pool=self.pool(given.pool),
             domain=self.domain(given.address.domain),
-            home=self.account(given.server),
+            home=self.accounts.take(given.server),
             address=given.address.wire,
             address_key=given.address.key,
             display_name=given.display_name or "",
@@ -310,7 +299,7 @@ class _Import:
         """What a person sees of the fields that a file may change."""
         if not self.report.preview:
             return {}
-        named = {"pool": self.pool_names.get(mailbox.pool_id), "server": self.servers.get(mailbox.home_id)}
+        named = {"pool": self.pool_names.get(mailbox.pool_id), "server": self.accounts.names.get(mailbox.home_id)}
         return {undo.SHOWN.get(name, name): value for name, value in undo.image(mailbox).items()} | named
 
     def see(
@@ -338,7 +327,7 @@ class _Import:
         """
         wanted: dict[str, Any] = {
             "pool_id": self.pool(given.pool).pk,
-            "home_id": self.account(given.server).pk,
+            "home_id": self.accounts.take(given.server).pk,
             "display_name": given.display_name,
             "username": given.username or mailbox.username,
             "daily_cap": given.daily_cap,
@@ -386,18 +375,3 @@ class _Import:
             self.domains[name] = SendingDomain.objects.create(tenant=self.tenant, name=name)
             self.made["domains"].append(self.domains[name].pk)
         return self.domains[name]
-
-    def account(self, server: Server) -> ProviderAccount:
-        if server not in self.accounts:
-            account, is_new = ProviderAccount.objects.get_or_create(
-                tenant=self.tenant,
-                kind=ProviderAccount.Kind.SMTP,
-                host=server.host,
-                port=server.port,
-                security=server.security,
-            )
-            self.accounts[server] = account
-            self.servers[account.pk] = str(account)
-            if is_new:
-                self.made["accounts"].append(account.pk)
-        return self.accounts[server]

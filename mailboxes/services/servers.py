@@ -1,4 +1,4 @@
-"""Which of the servers that a file names may not be used, looked up before its transaction begins."""
+"""The servers that a file names: which may not be used, and by which the tenant leaves already."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
-from mailboxes.models import ProviderAccount
+from mailboxes.models import Mailbox, ProviderAccount
 from mailboxes.services import mailbox_rows
 from mailboxes.services.mailbox_rows import Given, Server
 from outreach.common import connect
 from outreach.common.errors import OutreachError
 from outreach.common.tables import Table
+from tenants.models import Tenant
 
 
 def unusable(table: Table) -> dict[Server, str]:
@@ -39,3 +40,44 @@ def _why_unusable(server: Server) -> str:
         if not plain:
             return str(error)
     return "none would send the password in the clear: only to this machine, and only with SMTP_ALLOW_LOOPBACK=1"
+
+
+def server_of(account: ProviderAccount) -> Server:
+    """An account as a file names it."""
+    return Server(account.host, account.port, account.security)
+
+
+class Accounts:
+    """The tenant's ways out while a file is read: made where one is missing, and named in the preview."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        found = list(ProviderAccount.objects.filter(tenant=tenant))
+        self.tenant = tenant
+        self.names = {account.pk: str(account) for account in found}
+        self.made: list[int] = []
+        self._known = {server_of(account) for account in found}
+        self._closed_hosts = {account.host for account in found if account.state != ProviderAccount.State.ACTIVE}
+        self._taken: dict[Server, ProviderAccount] = {}
+
+    def take(self, server: Server) -> ProviderAccount:
+        """The account of that server."""
+        if server not in self._taken:
+            account, is_new = ProviderAccount.objects.get_or_create(
+                tenant=self.tenant,
+                kind=ProviderAccount.Kind.SMTP,
+                host=server.host,
+                port=server.port,
+                security=server.security,
+            )
+            self._taken[server] = account
+            self.names[account.pk] = str(account)
+            if is_new:
+                self.made.append(account.pk)
+        return self._taken[server]
+
+    def passes_by_a_stop(self, mailbox: Mailbox | None, server: Server) -> bool:
+        """Whether this would open another way to a host one of whose accounts was stopped."""
+        if server.host not in self._closed_hosts:
+            return False
+        home = server_of(mailbox.home) if mailbox else None
+        return server not in self._known or (home is not None and home.host == server.host and home != server)

@@ -13,7 +13,7 @@ READS = {
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
-    "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.servers.unusable", "mailboxes.undo.digest",
+    "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan", "tenants.actors.of_command",
     "tenants.actors.of_grants", "tenants.actors.oneself",
