@@ -14,14 +14,12 @@ from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message,
 from campaigns.services import contact_rows
 from outreach.common import csv_files
 from outreach.common.csv_files import Cells
-from outreach.common.errors import BadInput, NotAllowed
+from outreach.common.errors import NotAllowed
 from tenants.models import Tenant
 from tenants.services import actors, approvals, audit
 from tenants.services.actors import Actor
 
 PERMISSION = "campaigns.export"
-LIMIT = 200_000  # rows of one file
-CHUNK = 2_000  # rows that are read at once
 
 SUPPRESSION_COLUMNS = ("entry", "kind", "scope", "reason", "via", "created_at", "lifted_at")
 MESSAGE_COLUMNS = (
@@ -35,7 +33,7 @@ def export_contacts(rows: QuerySet[Contact], *, actor: Actor) -> IO[bytes]:
     """Contacts in the columns that import_contacts takes, free fields included.
 
     Rows of tenants in which the actor may not export are left out. Raises NotAllowed when it may nowhere,
-    BadInput when there are more than LIMIT rows.
+    BadInput when there are more rows than one file takes.
     """
     rows = _allowed(rows, actor)
     free = sorted(rows.order_by().annotate(key=_keys()).values_list("key", flat=True).distinct())
@@ -88,10 +86,7 @@ def _allowed(rows: QuerySet[Any], actor: Actor) -> QuerySet[Any]:
     """The rows of the tenants in which the actor may export. Raises NotAllowed, BadInput."""
     actor.require(PERMISSION)
     allowed = actors.visible_to(actor, rows, PERMISSION)
-    count = allowed.order_by().values("pk")[: LIMIT + 1].count()
-    if count > LIMIT:
-        raise BadInput(f"These are more than {LIMIT:,} rows, the limit of one file. Filter them and export the parts.")
-    if not count and rows.exists():
+    if not csv_files.count(allowed) and rows.exists():
         raise NotAllowed(f"{actor.label} may not do {PERMISSION} with any of these rows.", permission=PERMISSION)
     return allowed
 
@@ -113,7 +108,7 @@ def _file(
         counts[row.tenant_id] += 1
         return cells(row)
 
-    made = csv_files.write(_in_chunks(rows), columns, counted)
+    made = csv_files.write(csv_files.in_chunks(rows), columns, counted)
     with ExitStack() as if_refused:
         if_refused.callback(made.close)
         tenants = list(Tenant.objects.filter(pk__in=[pk for pk in counts if pk]).order_by("pk"))
@@ -125,11 +120,3 @@ def _file(
             audit.record(actor, action, tenant, rows=counts[tenant.pk])
         if_refused.pop_all()
     return made
-
-
-def _in_chunks(rows: QuerySet[Any]) -> Iterator[Any]:
-    """The rows by their numbers, few in memory at a time."""
-    last = 0
-    while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
-        yield from chunk
-        last = chunk[-1].pk

@@ -8,15 +8,34 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from outreach.common import formulas
+from outreach.common.errors import BadInput
 
+LIMIT = 200_000  # rows of one file
+CHUNK = 2_000  # rows that are read at once
 MEMORY_BYTES = 4 * 2**20  # of one file; the rest is on disk
 Cells = Callable[[Any], Iterable[Any]]
+
+
+def in_chunks(rows: Any) -> Iterator[Any]:
+    """The rows of a query set by their numbers, few in memory at a time."""
+    last = 0
+    while chunk := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        yield from chunk
+        last = chunk[-1].pk
+
+
+def count(rows: Any) -> int:
+    """How many rows a file will have. Raises BadInput for more than LIMIT."""
+    found = rows.order_by().values("pk")[: LIMIT + 1].count()
+    if found > LIMIT:
+        raise BadInput(f"These are more than {LIMIT:,} rows, the limit of one file. Filter them and export the parts.")
+    return found
 
 
 def write(rows: Iterable[Any], columns: Sequence[str], cells: Cells) -> IO[bytes]:

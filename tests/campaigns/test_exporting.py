@@ -10,7 +10,7 @@ import pytest
 
 from campaigns.models import Campaign, Contact, ContactList, Message, Suppression
 from campaigns.services import exporting, suppression
-from outreach.common import formulas, isolation
+from outreach.common import csv_files, formulas, isolation
 from outreach.common.errors import BadInput, NotAllowed
 from tenants import permissions
 from tenants.models import AuditEntry
@@ -114,7 +114,7 @@ def test_messages_show_no_secret():
 
 
 def test_more_rows_than_the_limit_are_refused(tenant, monkeypatch):
-    monkeypatch.setattr(exporting, "LIMIT", 2)
+    monkeypatch.setattr(csv_files, "LIMIT", 2)
     factories.people(tenant, None, 3)
 
     with pytest.raises(BadInput, match="more than 2 rows"):
@@ -122,7 +122,7 @@ def test_more_rows_than_the_limit_are_refused(tenant, monkeypatch):
 
 
 def test_chunks_leave_nobody_out(tenant, monkeypatch):
-    monkeypatch.setattr(exporting, "CHUNK", 2)
+    monkeypatch.setattr(csv_files, "CHUNK", 2)
     people = factories.people(tenant, None, 5)
 
     _header, *rows = table(exporting.export_contacts(Contact.objects.all(), actor=actor(tenant)))
@@ -191,7 +191,7 @@ def test_the_action_gives_ones_own_rows_only(model, across):
 
 
 def test_a_file_that_would_be_too_long_is_refused_with_a_message(monkeypatch):
-    monkeypatch.setattr(exporting, "LIMIT", 2)
+    monkeypatch.setattr(csv_files, "LIMIT", 2)
     world = World(people=9, mailboxes=2)
     client = client_of(person("manager@example.net", "ops_manager", world.tenant))
 
