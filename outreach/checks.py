@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -134,18 +135,19 @@ def is_of_tenants(model: Any) -> bool:
         return False
 
 
+def migrated(aliases: Iterable[str] | None) -> Iterator[Any]:
+    """The databases in which no migration waits: one that does may be what brings what a check misses."""
+    for alias in aliases or ():
+        executor = MigrationExecutor(connections[alias])
+        if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            yield connections[alias]
+
+
 @register(Tags.database)
 def tenants_rows_are_walled(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[Error]:
-    """E003: a table with tenants' rows, or a partition of one, that shows them to whoever asks.
-
-    Says nothing while migrations wait, since they may be what brings the policies.
-    """
+    """E003: a table with tenants' rows, or a partition of one, that shows them to whoever asks."""
     found = []
-    for alias in databases or ():
-        connection = connections[alias]
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            continue
+    for connection in migrated(databases):
         labels = {model._meta.db_table: model._meta.label for model in apps.get_models() if is_of_tenants(model)}
         with connection.cursor() as cursor:
             cursor.execute(WALLS, [list(labels)])
@@ -211,21 +213,14 @@ WHERE t.tgenabled IN ('O', 'A') AND p.prosecdef AND t.tgrelid = ANY (%s::regclas
 
 @register(Tags.database)
 def history_is_kept(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[Error]:
-    """E012: a table whose changes leave no event, since a trigger of its history is missing or switched off.
-
-    Says nothing while migrations wait, since they may be what brings the triggers.
-    """
+    """E012: a table whose changes leave no event, since a trigger of its history is missing or switched off."""
     wanted = {
         (model._meta.db_table, trigger.get_pgid(model)): model._meta.label
         for model, trigger in registry.registered()
         if hasattr(model, "pgh_event_models")
     }
     found = []
-    for alias in databases or ():
-        connection = connections[alias]
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            continue
+    for connection in migrated(databases):
         with connection.cursor() as cursor:
             cursor.execute(WORKING, [sorted({table for table, _ in wanted})])
             working = set(cursor.fetchall())

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.migrations.operations.base import Operation
 
 from outreach.common import roles
+from tenants.models.operations import OnTables
 
 # Part of migrations that have landed: a change is a new function in a new migration.
 # Whoever means it says SET LOCAL app.append_only = 'off' first; to web and worker that opens nothing.
@@ -26,26 +26,14 @@ END $$"""
 NO_FUNCTION = "DROP FUNCTION app_append_only()"
 
 
-class AppendOnly(Operation):
+class AppendOnly(OnTables):
     """No UPDATE, DELETE or TRUNCATE on the tables of these models, and no INSERT by web and worker.
 
     The tables have to stand in roles.APPEND_ONLY, so that a later GRANT opens none of them again.
     """
 
-    reduces_to_sql = True
-    reversible = True
-
-    def __init__(self, *model_names: str) -> None:
-        self.model_names = model_names
-
-    def deconstruct(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        return (type(self).__name__, self.model_names, {})
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        """Nothing changes for Django: triggers and grants live in the database only."""
-
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        for table in self._tables(app_label, schema_editor, to_state):
+        for table in self.tables(app_label, schema_editor, to_state):
             schema_editor.execute(
                 f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
                 "FOR EACH STATEMENT EXECUTE FUNCTION app_append_only()"
@@ -54,12 +42,8 @@ class AppendOnly(Operation):
         schema_editor.execute(roles.append_only_sql(users["web"], users["worker"]))
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        for table in self._tables(app_label, schema_editor, from_state):
+        for table in self.tables(app_label, schema_editor, from_state):
             schema_editor.execute(f"DROP TRIGGER append_only ON {table}")
-
-    def _tables(self, app_label: str, schema_editor: Any, state: Any) -> list[str]:
-        models = (state.apps.get_model(app_label, name) for name in self.model_names)
-        return [schema_editor.quote_name(model._meta.db_table) for model in models]
 
     def describe(self) -> str:
         return f"New rows only in {', '.join(self.model_names)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.migrations.operations.base import Operation
+from tenants.models.operations import OnTables
 
 # These texts are part of migrations that have landed: a change is a new function in a new migration.
 # In a policy these are wrapped in a sub-select: evaluated once for a statement, not once for each row.
@@ -73,24 +73,11 @@ $$;"""
 NO_INVITATION_FUNCTION = "DROP FUNCTION app_invitation_of_token(bytea)"
 
 
-class ProtectTenantRows(Operation):
+class ProtectTenantRows(OnTables):
     """Row-level security on the tables of these models: ENABLE, FORCE, one policy for tenants, one for the owner."""
 
-    reduces_to_sql = True
-    reversible = True
-
-    def __init__(self, *model_names: str) -> None:
-        self.model_names = model_names
-
-    def deconstruct(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        return (type(self).__name__, self.model_names, {})
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        """Nothing changes for Django: policies live in the database only."""
-
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        for name in self.model_names:
-            model = to_state.apps.get_model(app_label, name)
+        for model in self.models(app_label, to_state):
             is_tenant = model._meta.label == "tenants.Tenant"
             of_platform = not is_tenant and model._meta.get_field("tenant").null
             schema_editor.execute(
@@ -99,8 +86,7 @@ class ProtectTenantRows(Operation):
             )
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        for name in self.model_names:
-            table = schema_editor.quote_name(from_state.apps.get_model(app_label, name)._meta.db_table)
+        for table in self.tables(app_label, schema_editor, from_state):
             schema_editor.execute(f"DROP POLICY owner_rows ON {table}")
             schema_editor.execute(f"DROP POLICY tenant_rows ON {table}")
             schema_editor.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
