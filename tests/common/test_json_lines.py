@@ -6,7 +6,7 @@ import pytest
 
 from outreach.common.refusals import Refusal
 from outreach.common.tables import Shape, Table
-from tests.common.test_tables import peak, read, refusals, refused
+from tests.common.table_files import peak, read, refusals, refused
 
 SHAPE = Shape(required=("email",), optional=("first_name", "secret"), verbatim=frozenset({"secret"}))
 

@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import tracemalloc
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outreach.common import encodings, formulas
-from outreach.common.errors import BadInput
-from outreach.common.refusals import Refusal, RefusedRows, Report
+from outreach.common.refusals import Refusal
 from outreach.common.sources import CELL_CHARS, LINE_CHARS
 from outreach.common.tables import Shape, Table
-
-SHAPE = Shape(required=("email",), optional=("first_name", "company"))
-FREE = Shape(required=("email",), optional=("first_name",), free=3)
-
-
-@pytest.fixture
-def write(tmp_path):
-    """A file of these bytes, or of this text in UTF-8."""
-
-    def write(content: bytes | str, name: str = "people.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
-def read(path: Path, shape: Shape = SHAPE) -> list[tuple[int, list[str]]]:
-    """Lines and cells of a file in which nothing is refused."""
-    with Table(path, shape) as table:
-        rows = list(table.rows())
-    assert [refusal for row in rows for refusal in row.refusals] == []
-    return [(row.line, row.cells) for row in rows]
-
-
-def refusals(path: Path, shape: Shape = SHAPE) -> list[Refusal]:
-    with Table(path, shape) as table:
-        return [refusal for row in table.rows() for refusal in row.refusals]
-
-
-def refused(path: Path, shape: Shape = SHAPE) -> BadInput:
-    """The refusal of a whole file."""
-    with pytest.raises(BadInput) as caught, Table(path, shape) as table:
-        list(table.rows())
-    return caught.value
-
+from tests.common.table_files import FREE, SHAPE, peak, read, refusals, refused
 
 # --- What is read ------------------------------------------------------------------------------------------
 
@@ -353,107 +313,8 @@ def test_secrets_are_taken_as_they_stand(write):
 # --- Memory ------------------------------------------------------------------------------------------------
 
 
-def peak(path: Path) -> int:
-    """Bytes that reading takes at most."""
-    tracemalloc.start()
-    with Table(path, SHAPE) as table:
-        for _ in table.rows():
-            pass
-    found = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return found
-
-
 def test_memory_does_not_grow_with_the_file(write):
     small = write("email,first_name\n" + "a@x.example,Ann\n" * 1000, "small.csv")
     large = write("email,first_name\n" + "a@x.example,Ann\n" * 50_000, "large.csv")
 
     assert peak(large) < peak(small) + 100_000
-
-
-# --- Refused rows ------------------------------------------------------------------------------------------
-
-
-def refuse_all(path: Path, shape: Shape) -> Path:
-    with Table(path, shape) as table:
-        kept = RefusedRows(table, Path(f"{path}.refused.csv"))
-        for row in table.rows():
-            kept.add(row._replace(refusals=row.refusals or [Refusal(row.line, "email", "is wrong")]))
-        found = kept.keep()
-    assert found is not None
-    return found
-
-
-def cells_of(path: Path, **options) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8-sig") as source:
-        return list(csv.reader(source, **options))
-
-
-@pytest.mark.attack("A24")
-def test_refused_rows_keep_their_columns_and_say_why_and_run_nowhere(write):
-    path = write("E-mail,Email,First Name,Phone\n1,a@x.example,=1+1,+38044\n2,b@x.example,Bob\n")
-
-    found = refuse_all(path, Shape(required=("email",), optional=("first_name",), free=2))
-
-    assert cells_of(found) == [
-        ["E-mail", "Email", "First Name", "Phone", "reason"],
-        ["1", "a@x.example", "'=1+1", "'+38044", cells_of(found)[1][4]],
-        ["2", "b@x.example", "Bob", "", cells_of(found)[2][4]],
-    ]
-    assert cells_of(found)[1][4].startswith("line 2, first_name: begins like a formula")
-    assert cells_of(found)[2][4].startswith("line 3: has 3 cells for 4 columns")
-    assert found.stat().st_mode & 0o777 == 0o600
-
-
-def test_the_reason_is_ignored_when_the_corrected_file_comes_back(write):
-    found = refuse_all(write("email;first_name\n=1;'=2\n"), SHAPE)
-    again = refuse_all(found, SHAPE)
-
-    assert cells_of(again, delimiter=";")[0] == ["email", "first_name", "reason"]
-    with Table(found, FREE) as table:
-        assert table.fields == []
-        assert [row.cells[:2] for row in table.rows()] == [["=1", "=2"]]
-
-
-def test_a_file_with_a_reason_of_its_own_gets_another_title(write):
-    shape = Shape(one_of=("email",), optional=("reason",))
-    found = refuse_all(write("email,reason\na@x.example,manual\n"), shape)
-
-    assert cells_of(found)[0] == ["email", "reason", "refused_reason"]
-    with Table(found, shape) as table:
-        assert table.fields == []
-        assert table.columns[1] == "reason"
-
-
-def test_a_secret_that_a_spreadsheet_would_run_is_left_out_and_named(write):
-    shape = Shape(required=("email", "password"), verbatim=frozenset({"password"}))
-    found = refuse_all(write("email,password\na@x.example,=x\nb@x.example,plain\n"), shape)
-
-    assert [row[1] for row in cells_of(found)[1:]] == ["", "plain"]
-    assert "password was left out here, enter it again" in cells_of(found)[1][2]
-
-
-def test_nothing_is_left_behind_unless_it_is_kept(write, tmp_path):
-    path = write("email\na@x.example\n")
-    with Table(path, SHAPE) as table:
-        refused_rows = RefusedRows(table, tmp_path / "refused.csv")
-        assert refused_rows.keep() is None
-        refused_rows.add(next(table.rows()))
-        refused_rows.discard()
-
-    assert [found.name for found in tmp_path.iterdir()] == ["people.csv"]
-
-
-def test_a_folder_that_cant_be_written_is_named(write):
-    with Table(write("email\na@x.example\n"), SHAPE) as table:
-        refused_rows = RefusedRows(table, Path("/nowhere/refused.csv"))
-        with pytest.raises(BadInput, match="Name another file with --refused"):
-            refused_rows.add(next(table.rows()))
-
-
-def test_a_report_counts_all_refusals_and_keeps_the_first():
-    report = Report()
-    for line in range(Report.KEPT + 5):
-        report.refuse([Refusal(line, "email", "is wrong")])
-
-    assert (report.refused, len(report.refusals)) == (Report.KEPT + 5, Report.KEPT)

@@ -11,7 +11,7 @@ from outreach.common.errors import BadInput
 from outreach.common.refusals import Refusal, RefusedRows
 from outreach.common.tables import Shape, Table
 from tests.common import workbook_files as files
-from tests.common.test_tables import cells_of, read, refusals, refused
+from tests.common.table_files import cells_of, read, refusals, refused
 
 SHAPE = Shape(required=("email",), optional=("first_name", "secret", "day"), verbatim=frozenset({"secret"}))
 HEADER = ("E-Mail", "First Name")

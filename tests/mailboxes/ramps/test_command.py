@@ -17,11 +17,6 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def tenant():
-    return factories.tenant()
-
-
 def said(*arguments: str) -> str:
     out = io.StringIO()
     call_command("ramp", *arguments, stdout=out, stderr=io.StringIO())

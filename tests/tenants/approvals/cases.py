@@ -1,0 +1,73 @@
+"""The acts that wait for a second person, each with a row it is done to, and somebody to do it."""
+
+from __future__ import annotations
+
+import itertools
+
+from campaigns.models import Suppression
+from campaigns.services import campaigns, suppression
+from mailboxes.models import Mailbox, ProviderAccount, RampPlan
+from mailboxes.services import mailboxes, providers, ramp
+from tenants import permissions
+from tenants.services import approvals, members
+from tenants.services.actors import SYSTEM, Actor, of_grants
+from tests import factories
+
+PORTS = itertools.count(2525)
+
+
+def somebody(tenant, role="ops_manager") -> Actor:
+    user = factories.user()
+    if role in permissions.OF_PEOPLE:
+        members.grant(user, role, tenant.pk, actor=SYSTEM)
+    return of_grants("user", role, [(tenant.pk, role)], user_id=user.pk)
+
+
+class Case:
+    """One act with its subject: `act` does it, `done` says whether it happened."""
+
+    def __init__(self, tenant, name):
+        self.name, self.given = name, {}
+        getattr(self, f"_{name.replace('.', '_')}")(tenant)
+
+    def _campaign_launch(self, tenant):
+        listed = factories.contact_list(tenant)
+        factories.people(tenant, listed, 6)
+        box = factories.mailbox(tenant)
+        self.subject = factories.campaign(tenant, box.pool, listed)
+        self.service, self.done = campaigns.start, lambda row: row.status == "running"
+
+    def _mailbox_raise_cap(self, tenant):
+        self.subject, self.given = factories.mailbox(tenant, daily_cap=40), {"daily_cap": 80}
+        self.service, self.done = mailboxes.set_cap, lambda row: row.daily_cap == 80
+
+    def _mailbox_leave_ramp(self, tenant):
+        plan = RampPlan.objects.get_or_create(tenant=tenant, name="standard")[0]
+        self.subject = factories.mailbox(tenant, daily_cap=80, ramp=plan, ramp_cap=10, state=Mailbox.State.RAMPING)
+        self.service = lambda row, **more: ramp.leave_ramp(row, reason="Warm elsewhere", **more)
+        self.done = lambda row: row.ramp_id is None
+
+    def _mailbox_release(self, tenant):
+        self.subject = factories.mailbox(tenant, state=Mailbox.State.QUARANTINED)
+        self.service, self.done = mailboxes.release, lambda row: row.state == "active"
+
+    def _account_reopen(self, tenant):
+        self.subject = factories.account(tenant, port=next(PORTS), state=ProviderAccount.State.SUSPENDED)
+        self.service, self.done = providers.activate, lambda row: row.state == "active"
+
+    def _suppression_lift(self, tenant):
+        suppression.suppress(tenant, [f"gone{next(PORTS)}@example.net"], actor=SYSTEM, reason="opt_out", via="test")
+        self.subject = Suppression.objects.filter(tenant=tenant).latest("pk")
+        self.service = lambda row, **more: suppression.lift(row, reason="They wrote again", **more)
+        self.done = lambda row: row.lifted_at is not None
+
+    def do(self, actor, **more):
+        return self.service(self.subject, actor=actor, **self.given, **more)
+
+    def ask(self, actor, reason="The client wants it"):
+        return approvals.ask(self.subject, self.name, actor=actor, reason=reason, **self.given)
+
+    @property
+    def happened(self):
+        self.subject.refresh_from_db()
+        return self.done(self.subject)
