@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
 from outreach.common import circumstances, isolation
+from outreach.common.errors import OutreachError
 from tenants.models import Tenant
 from tenants.services import actors, tenants
 from tenants.services.actors import Actor
+
+
+def add_arguments(parser: CommandParser, *, writes: bool = True) -> None:
+    """What every command about one tenant's rows takes."""
+    parser.add_argument("--tenant", required=True, metavar="SLUG")
+    parser.add_argument("--actor", metavar="EMAIL", help="act as this person instead of the system")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    if writes:
+        parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
+
+
+def refused(command: BaseCommand, error: OutreachError, *, as_json: bool) -> CommandError:
+    """The end of a command that was refused; with --json an object with the code and the approval asked for."""
+    if as_json:
+        command.stdout.write(json.dumps({"error": error.code, "approval": error.details.get("approval")}))
+    return CommandError(str(error), returncode=1)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Command(BaseCommand):
             "file",
             help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap",
         )
-        self._common(create, writes=True)
+        acting.add_arguments(create, writes=True)
         for act, help_text in (
             ("check", "what is still missing"),
             ("start", "launch it"),
@@ -51,14 +51,7 @@ class Command(BaseCommand):
                 second_person.add_arguments(one)
             if act in ("pause", "resume", "cancel"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
-            self._common(one, writes=act in ACTS)
-
-    def _common(self, parser: CommandParser, *, writes: bool) -> None:
-        parser.add_argument("--tenant", required=True, metavar="SLUG")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
-        parser.add_argument("--actor", metavar="EMAIL", help="act as this person instead of the system")
-        if writes:
-            parser.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
+            acting.add_arguments(one, writes=act in ACTS)
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:

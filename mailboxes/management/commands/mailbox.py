@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from mailboxes.models import Mailbox
 from mailboxes.services import mailboxes
@@ -27,10 +27,7 @@ class Command(BaseCommand):
         release.add_argument("address")
         release.add_argument("--reason", default="", help="stands with the mailbox and in the audit")
         for one in (cap, release):
-            one.add_argument("--tenant", required=True, metavar="SLUG")
-            one.add_argument("--actor", metavar="EMAIL", help="act as this person instead of the system")
-            one.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
-            one.add_argument("--json", action="store_true", help="print one JSON object")
+            acting.add_arguments(one)
             second_person.add_arguments(one)
 
     def handle(self, *, act: str, address: str, tenant: str, actor: str | None = None, **options: Any) -> None:
@@ -48,9 +45,7 @@ class Command(BaseCommand):
                         raise BadInput("--reason: holds bytes that are no text.")
                     box = mailboxes.release(box, actor=who, reason=options["reason"], approval=options["approval"])
         except OutreachError as error:
-            if options["json"]:
-                self.stdout.write(json.dumps({"error": error.code, "approval": error.details.get("approval")}))
-            raise CommandError(str(error), returncode=1) from error
+            raise acting.refused(self, error, as_json=options["json"]) from error
         report = {"mailbox": box.pk, "address": box.address, "state": box.state, "daily_cap": box.daily_cap}
         if options["json"]:
             self.stdout.write(json.dumps(report))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from mailboxes.models import Mailbox, Pool, RampDay, RampPlan
 from mailboxes.services import ramp
-from outreach.common import yaml_files
+from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NeedsApproval, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
@@ -33,11 +31,7 @@ class Command(BaseCommand):
         for one in (start, stop, show):
             one.add_argument("addresses", nargs="*", metavar="ADDRESS")
             one.add_argument("--pool", metavar="NAME", help="all mailboxes of the pool that are not retired")
-            one.add_argument("--tenant", required=True, metavar="SLUG")
-            one.add_argument("--actor", metavar="EMAIL", help="act as this person instead of the system")
-            one.add_argument("--json", action="store_true", help="print one JSON object")
-        for one in (start, stop):
-            one.add_argument("--dry-run", action="store_true", help="say what would happen and change nothing")
+            acting.add_arguments(one, writes=one is not show)
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
@@ -45,9 +39,7 @@ class Command(BaseCommand):
                 boxes = chosen(owner, options["addresses"], options["pool"])
                 report = show(who, boxes) if act == "show" else self.change(act, owner, who, boxes, options)
         except OutreachError as error:
-            if options["json"]:
-                self.stdout.write(json.dumps({"error": error.code, "approval": error.details.get("approval")}))
-            raise CommandError(str(error), returncode=1) from error
+            raise acting.refused(self, error, as_json=options["json"]) from error
         self.say(report, as_json=options["json"])
         if report.get("refused"):
             raise CommandError(f"Refused: {'; '.join(report['refused'][:20])}", returncode=2)
@@ -60,7 +52,7 @@ class Command(BaseCommand):
         if not yaml_files.storable(reason):
             raise BadInput("--reason: holds bytes that are no text.")
         done, refused = 0, []
-        with undone(options["dry_run"]):
+        with dry_runs.perhaps(options["dry_run"]):
             plan = plan_of(owner, options["plan"], who) if act == "start" else None
             for n, box in enumerate(boxes, 1):
                 try:
@@ -88,17 +80,6 @@ class Command(BaseCommand):
                 self.stdout.write(" ".join(f"{key}={'' if value is None else value}" for key, value in row.items()))
         else:
             self.stdout.write(f"act={report['act']} done={report['done']} refused={len(report['refused'])}")
-
-
-@contextmanager
-def undone(is_dry: bool) -> Iterator[None]:
-    """A block whose changes are taken back, if it is only a rehearsal."""
-    if not is_dry:
-        yield
-        return
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
 
 
 def chosen(owner: Tenant, addresses: Sequence[str], pool: str | None) -> list[Mailbox]:
