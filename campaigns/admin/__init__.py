@@ -1,5 +1,5 @@
 """Pages of campaigns and people."""
 
-from campaigns.admin import campaigns, contacts, enrolments, lists, messages, plans, suppression
+from campaigns.admin import campaigns, contacts, enrolments, lists, messages, plans, stops, suppression
 
-__all__ = ["campaigns", "contacts", "enrolments", "lists", "messages", "plans", "suppression"]
+__all__ = ["campaigns", "contacts", "enrolments", "lists", "messages", "plans", "stops", "suppression"]

@@ -20,7 +20,7 @@ COVERED = """EXISTS (
 SENDABLE = """(
     b.state IN ('active', 'ramping', 'probing', 'reserve') AND b.hold = 'none'
     AND (b.blocked_until IS NULL OR b.blocked_until <= now())
-    AND d.state IN ('new', 'verified')
+    AND d.state IN ('verified', 'degraded')
     AND a.state = 'active' AND (a.blocked_until IS NULL OR a.blocked_until <= now()))"""
 
 # What a row needs besides, to leave now.

@@ -6,6 +6,7 @@ from campaigns.models.enrolments import Enrolment
 from campaigns.models.lists import ContactList, ListEntry
 from campaigns.models.messages import Attempt, Batch, Message
 from campaigns.models.plans import PlanRun
+from campaigns.models.stops import Stop
 from campaigns.models.suppression import Suppression
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "Message",
     "PlanRun",
     "Step",
+    "Stop",
     "Suppression",
 ]

@@ -32,6 +32,13 @@ class Contact(TenantOwned):
 
     email = models.CharField(max_length=254)
     email_key = models.CharField(max_length=254, editable=False)
+    operator = models.CharField(
+        max_length=16,
+        blank=True,
+        db_default="",
+        editable=False,
+        help_text=_("Who runs its mail, from the MX records; empty: unknown."),
+    )
     address_hash = models.BinaryField(editable=False)
     domain_hashes = ArrayField(models.BinaryField(), editable=False)
     first_name = models.CharField(max_length=200, blank=True)

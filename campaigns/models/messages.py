@@ -33,7 +33,7 @@ class Message(TenantImplied):
     """One mail to one person. This row alone says whether it went out.
 
     `day_on` and `hour_at` name the allowance periods that hold its reservation: the day in
-    the tenant's zone, the UTC hour (null where the domain has no hourly cap).
+    the tenant's zone, the UTC hour (null where nothing is counted by the hour).
     """
 
     class Status(models.TextChoices):
@@ -72,6 +72,7 @@ class Message(TenantImplied):
     not_after = models.DateTimeField(help_text=_("The window's end; nothing leaves later."))
     day_on = models.DateField()
     hour_at = models.DateTimeField(null=True, blank=True)
+    operator = models.CharField(max_length=16, blank=True, db_default="", help_text=_("Who runs the recipient's mail."))
     tries = models.PositiveSmallIntegerField(default=0)
 
     claim = models.UUIDField(null=True, blank=True)

@@ -5,19 +5,32 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from mailboxes.models import Allowance, AllowanceReturn, Mailbox, SendingDomain
+from mailboxes.models import Allowance, AllowanceReturn, Mailbox, ProviderAccount, QuotaGroup, SendingDomain
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import row_link
 from tenants.models import Tenant
 
 OWNERS = {
     "mailbox_day": "mailboxes_mailbox",
+    "mailbox_hour": "mailboxes_mailbox",
     "domain_hour": "mailboxes_sendingdomain",
+    "domain_day": "mailboxes_sendingdomain",
+    "account_hour": "mailboxes_provideraccount",
+    "quota_hour": "mailboxes_quotagroup",
     "tenant_day": "tenants_tenant",
     "campaign_day": "campaigns_campaign",
 }
 
-NAMED = {"mailbox_day": Mailbox, "domain_hour": SendingDomain, "tenant_day": Tenant}  # campaigns stand above this app
+# Campaigns stand above this app, and a receiver is no row.
+NAMED = {
+    "mailbox_day": Mailbox,
+    "mailbox_hour": Mailbox,
+    "domain_hour": SendingDomain,
+    "domain_day": SendingDomain,
+    "account_hour": ProviderAccount,
+    "quota_hour": QuotaGroup,
+    "tenant_day": Tenant,
+}
 
 
 class OfScope(TenantAdmin):
@@ -40,6 +53,8 @@ class OfScope(TenantAdmin):
 
     @admin.display(description=_("of"))
     def owner(self, row):
+        if row.scope == Allowance.Scope.RECEIVER_HOUR:
+            return getattr(row, "label", "") or f"#{row.key}"
         return row_link(OWNERS[row.scope], row.key, getattr(row, "owner_name", None) or f"#{row.key}")
 
 

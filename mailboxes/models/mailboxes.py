@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -59,6 +60,8 @@ class Mailbox(Moves, TenantOwned):
     address = models.CharField(max_length=254, help_text=_("As it stands in From."))
     address_key = models.CharField(max_length=254, unique=True, editable=False)
     display_name = models.CharField(max_length=200, blank=True)
+    signature = models.TextField(max_length=2000, blank=True, help_text=_("Plain text below each mail."))
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     state = models.CharField(max_length=12, choices=State, default=State.ACTIVE)
     hold = models.CharField(max_length=16, choices=Hold, default=Hold.NONE)
     state_reason = models.CharField(max_length=500, blank=True)
@@ -75,6 +78,15 @@ class Mailbox(Moves, TenantOwned):
     min_gap_seconds = models.PositiveIntegerField(default=60)
     weight = models.FloatField(default=1.0, help_text=_("Twice the weight, twice the mail."))
     health = models.FloatField(default=1.0, editable=False)
+    quota_group = models.ForeignKey(
+        "mailboxes.QuotaGroup",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="mailboxes",
+        db_index=False,
+        help_text=_("Empty: that of its account."),
+    )
     reserve_share = models.FloatField(default=0.2, help_text=_("Part of its cap that a reserve takes."))
 
     last_dot_at = models.DateTimeField(null=True, blank=True, editable=False)

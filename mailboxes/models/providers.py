@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +39,26 @@ class ProviderAccount(Moves, TenantOwned):
     host = models.CharField(max_length=253)
     port = models.PositiveIntegerField()
     security = models.CharField(max_length=10, choices=Security, default=Security.STARTTLS)
+    quota_group = models.ForeignKey(
+        "mailboxes.QuotaGroup",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="accounts",
+        db_index=False,
+        help_text=_("What it shares with other accounts at its host."),
+    )
+    hourly_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_("Messages per UTC hour; empty: no limit.")
+    )
+    imap_host = models.CharField(max_length=253, blank=True, help_text=_("Where its mailboxes are read."))
+    imap_port = models.PositiveIntegerField(default=993)
+    spf_terms = ArrayField(
+        models.CharField(max_length=253),
+        default=list,
+        blank=True,
+        help_text=_("What a domain's SPF record has to cover: addresses, networks, or include:NAME."),
+    )
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     state_reason = models.CharField(max_length=500, blank=True)
     blocked_until = models.DateTimeField(null=True, blank=True)
@@ -50,6 +71,9 @@ class ProviderAccount(Moves, TenantOwned):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "kind", "host", "port", "security"], name="provider_once"),
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="provider_port_in_range"),
+            models.CheckConstraint(
+                condition=Q(imap_port__gte=1, imap_port__lte=65535), name="provider_imap_port_in_range"
+            ),
             models.CheckConstraint(
                 condition=Q(state__in=["active", "paused", "suspended"]), name="provider_state_known"
             ),

@@ -33,6 +33,7 @@ APPEND_ONLY = (
     "campaigns_campaignevent",
     "campaigns_contactlistevent",
     "campaigns_stepevent",
+    "campaigns_stopevent",
 )
 
 

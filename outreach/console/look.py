@@ -46,6 +46,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
             entry(_("Uncertain mail"), "help", "uncertain", "campaigns.view"),
+            entry(_("Stops"), "front_hand", "campaigns_stop_changelist", "campaigns.view"),
             entry(_("Waits for two"), "how_to_vote", "tenants_approval_changelist", "tenants.view"),
         ],
     },
@@ -71,6 +72,9 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Sending domains"), "language", "mailboxes_sendingdomain", "mailboxes.view"),
         (_("Provider accounts"), "dns", "mailboxes_provideraccount", "mailboxes.view"),
         (_("Allowances"), "speed", "mailboxes_allowance", "mailboxes.view"),
+        (_("Quota groups"), "hub", "mailboxes_quotagroup", "tenants.administer"),
+        (_("Limits of receivers"), "mark_email_read", "mailboxes_receiverlimit", "tenants.administer"),
+        (_("Recipients' domains"), "travel_explore", "mailboxes_receiverdomain", "tenants.administer"),
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),

@@ -13,9 +13,20 @@ from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun
+from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun, Stop
 from campaigns.services import suppression
-from mailboxes.models import Allowance, AllowanceReturn, Import, ImportedRow, Mailbox, RampDay, RampPlan, Rotation
+from mailboxes.models import (
+    Allowance,
+    AllowanceReturn,
+    Import,
+    ImportedRow,
+    Mailbox,
+    QuotaGroup,
+    RampDay,
+    RampPlan,
+    ReceiverDomain,
+    Rotation,
+)
 from mailboxes.services import undo
 from outreach.common import freshness
 from tenants.models import Approval, BreakGlass, Lease, RecoverySheet, SecondFactor, Tenant, User
@@ -135,6 +146,11 @@ class World:
                 tenant=self.tenant, mailbox=self.mailboxes[-1], day=now().date() + timedelta(days=n - 1),
                 cap=10 + 2 * n, allowed=10 + 2 * n, planned=sent, sent=sent, kind=kind, reason=reason,
             )  # fmt: skip
+        Stop.objects.create(
+            tenant=self.tenant, scope="pool", key=self.mailboxes[0].pool_id, label="pool", reason="late list"
+        )
+        QuotaGroup.objects.get_or_create(name="contoso.example", defaults={"kind": "microsoft", "licences": 25})
+        ReceiverDomain.objects.get_or_create(name="example.net", defaults={"operator": "google", "checked_at": now()})
         AllowanceReturn.objects.create(
             tenant=self.tenant, scope="mailbox_day", key=self.mailboxes[0].pk, period_start=today, count=1
         )
