@@ -26,14 +26,21 @@ GIVE_BACK = """
     FROM (
         SELECT f.tenant_id, x.scope, x.key, x.period_start
         FROM freed f JOIN mailboxes_mailbox b ON b.id = f.mailbox_id
+        JOIN mailboxes_provideraccount a ON a.id = b.home_id
+        JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
         CROSS JOIN LATERAL (VALUES
             ('mailbox_day', f.mailbox_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
             ('campaign_day', f.campaign_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
             ('tenant_day', f.tenant_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
-            ('domain_hour', b.domain_id, f.hour_at)
+            ('domain_day', b.domain_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
+            ('mailbox_hour', f.mailbox_id, f.hour_at),
+            ('domain_hour', b.domain_id, f.hour_at),
+            ('account_hour', b.home_id, f.hour_at),
+            ('quota_hour', coalesce(b.quota_group_id, a.quota_group_id), f.hour_at),
+            ('receiver_hour', hashtextextended(d.organisational || ' ' || f.operator, 0), f.hour_at)
         ) AS x (scope, key, period_start)
     ) AS each
-    WHERE period_start IS NOT NULL
+    WHERE period_start IS NOT NULL AND key IS NOT NULL
     GROUP BY tenant_id, scope, key, period_start"""
 
 TAKE_BACK = f"""
@@ -42,15 +49,15 @@ WITH picked AS (
     WHERE {{where}} AND m.status IN {{states}} ORDER BY m.id FOR UPDATE
 ), deleted AS (
     DELETE FROM campaigns_message m USING picked p WHERE m.id = p.id AND p.tries = 0
-    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.enrolment_id
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id
 ), waiting AS (
     UPDATE campaigns_message m
     SET status = 'deferred', batch_id = NULL, claim = NULL, lease_until = NULL,
         last_claim = coalesce(m.claim, m.last_claim)
     FROM picked p WHERE m.id = p.id AND p.tries > 0
-    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator
 ), freed AS (
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at FROM deleted UNION ALL SELECT * FROM waiting
+    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator FROM deleted UNION ALL SELECT * FROM waiting
 ), given AS ({GIVE_BACK}
 ), due AS (
     UPDATE campaigns_enrolment e
@@ -68,7 +75,7 @@ WITH picked AS (
     SET status = %(status)s, reason = %(reason)s, claim = NULL, lease_until = NULL,
         last_claim = coalesce(m.claim, m.last_claim)
     FROM picked p WHERE m.id = p.id
-    RETURNING m.id, m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.enrolment_id, p.was
+    RETURNING m.id, m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id, p.was
 ), freed AS (
     SELECT * FROM closed WHERE was IN ('planned', 'claimed')
 ), given AS ({GIVE_BACK}

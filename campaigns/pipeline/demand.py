@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from campaigns.pipeline import receivers
 from campaigns.pipeline.seats import Place, Running
 from outreach.common.hashing import Hasher
 
@@ -22,12 +23,13 @@ TABLES = """
 CREATE TEMP TABLE IF NOT EXISTS plan_demand (
     kind smallint NOT NULL, message_id bigint, enrolment_id bigint NOT NULL, campaign_id bigint NOT NULL,
     contact_id bigint NOT NULL, step_id bigint NOT NULL, pool_id bigint NOT NULL, mailbox_id bigint,
-    due_at timestamptz NOT NULL, closes_at timestamptz NOT NULL, address_hash bytea, refused text, pair integer
+    due_at timestamptz NOT NULL, closes_at timestamptz NOT NULL, operator text NOT NULL, address_hash bytea,
+    refused text, pair integer, until timestamptz
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS plan_pair (
     kind smallint NOT NULL, message_id bigint, enrolment_id bigint NOT NULL, campaign_id bigint NOT NULL,
     contact_id bigint NOT NULL, step_id bigint NOT NULL, mailbox_id bigint NOT NULL, due_at timestamptz NOT NULL,
-    closes_at timestamptz NOT NULL
+    closes_at timestamptz NOT NULL, operator text NOT NULL
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS plan_step (
     campaign_id bigint NOT NULL, position integer NOT NULL, step_id bigint NOT NULL, subkey bytea NOT NULL
@@ -43,10 +45,12 @@ OPEN = """
 
 RETRIES = f"""
 INSERT INTO plan_demand
-SELECT 0, r.id, r.enrolment_id, r.campaign_id, r.contact_id, r.step_id, r.pool_id, r.mailbox_id, r.due_at, r.closes_at
+SELECT 0, r.id, r.enrolment_id, r.campaign_id, r.contact_id, r.step_id, r.pool_id, r.mailbox_id, r.due_at, r.closes_at,
+    r.operator
 FROM unnest(%(boxes)s::bigint[], %(rooms)s::int[]) AS box (id, room)
 CROSS JOIN LATERAL (
-    SELECT m.id, m.enrolment_id, m.campaign_id, m.contact_id, m.step_id, m.mailbox_id, m.due_at, w.pool_id, w.closes_at
+    SELECT m.id, m.enrolment_id, m.campaign_id, m.contact_id, m.step_id, m.mailbox_id, m.due_at, w.pool_id, w.closes_at,
+        coalesce(nullif(m.operator, ''), 'other') AS operator
     FROM campaigns_message m
     JOIN campaigns_enrolment e ON e.id = m.enrolment_id
     JOIN {OPEN} ON w.campaign_id = m.campaign_id AND w.zone = e.zone
@@ -57,7 +61,7 @@ CROSS JOIN LATERAL (
 PEOPLE = f"""
 INSERT INTO plan_demand
 SELECT CASE WHEN e.mailbox_id IS NULL THEN 2 ELSE 1 END, NULL, e.id, w.campaign_id, e.contact_id, st.step_id, w.pool_id,
-    e.mailbox_id, e.due_at, w.closes_at, ct.address_hash,
+    e.mailbox_id, e.due_at, w.closes_at, coalesce(nullif(ct.operator, ''), 'other'), ct.address_hash,
     CASE WHEN ct.basis_expires_on < %(day)s THEN 'basis_expired' END, w.pair
 FROM {OPEN}
 CROSS JOIN LATERAL (
@@ -93,7 +97,7 @@ FROM (
 
 STOP_REFUSED = """
 WITH gone AS (
-    DELETE FROM plan_demand WHERE refused IS NOT NULL RETURNING enrolment_id, refused
+    DELETE FROM plan_demand WHERE refused IS NOT NULL AND until IS NULL RETURNING enrolment_id, refused
 ), picked AS (
     SELECT e.id, gone.refused FROM campaigns_enrolment e JOIN gone ON gone.enrolment_id = e.id
     ORDER BY e.id FOR UPDATE OF e
@@ -203,13 +207,13 @@ def find_people(
 
 
 def _gate(cursor: Any, tenant_id: int) -> Counter[str]:
-    """Mark and end what a final gate refuses; return how many by reason."""
+    """Mark and end what a final gate refuses, move what another one does; return how many by reason."""
     cursor.execute(SUPPRESSED, {"tenant": tenant_id})
     cursor.execute(ANY_WIDE, {"tenant": tenant_id})
     if cursor.fetchone()[0]:
         cursor.execute(SUPPRESSED_WIDE, {"tenant": tenant_id})
     cursor.execute(STOP_REFUSED)
-    return Counter(dict(cursor.fetchall()))
+    return Counter(dict(cursor.fetchall())) + receivers.postpone(cursor)
 
 
 def _count_by_pair(cursor: Any) -> dict[int, int]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from campaigns.ledger import gates
-from campaigns.pipeline import slots, windows
-from campaigns.pipeline.slots import Seat
+from campaigns.pipeline import limits, slots, windows
+from campaigns.pipeline.limits import UNLIMITED, Caps
+from campaigns.pipeline.slots import Limit, Seat
+from mailboxes import quotas
+from mailboxes.models import QuotaGroup
 
-UNLIMITED = 2_000_000_000  # the cap of an allowance where no limit is set: counted all the same
 PROBING_CAP = 5  # mails a day of a mailbox on probation
 
 CAMPAIGNS = """
@@ -33,7 +35,7 @@ ORDER BY c.id, st.position"""
 # Also the mailboxes that may not send now, so that `latest` is the pool's last run and who was in it is known.
 SEATS = f"""
 SELECT * FROM (
-    SELECT b.id, b.pool_id, b.domain_id, b.weight * b.health AS weight,
+    SELECT b.id, b.pool_id, b.weight * b.health AS weight,
         CASE b.state WHEN 'reserve' THEN floor(least(b.daily_cap, b.ramp_cap) * b.reserve_share)::int
             WHEN 'probing' THEN least(b.daily_cap, b.ramp_cap, {PROBING_CAP})
             ELSE least(b.daily_cap, b.ramp_cap) END AS cap,
@@ -41,7 +43,9 @@ SELECT * FROM (
         greatest(r.next_free_at, b.last_dot_at + make_interval(secs => b.min_gap_seconds)) AS free_at,
         coalesce(r.virtual_time, 0) AS virtual_time,
         coalesce(r.planned_in = max(r.planned_in) OVER (PARTITION BY b.pool_id), FALSE) AS continuing,
-        coalesce(al.reserved, 0) AS reserved, d.hourly_cap, coalesce(hour.reserved, 0) AS hour_reserved,
+        coalesce(al.reserved, 0) AS reserved,
+        d.id, d.organisational, d.hourly_cap, least(d.daily_cap, d.ramp_cap) AS daily_cap,
+        a.id, a.hourly_cap, coalesce(b.quota_group_id, a.quota_group_id) AS quota_group,
         {gates.SENDABLE} AS sendable
     FROM mailboxes_mailbox b
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
@@ -49,10 +53,10 @@ SELECT * FROM (
     LEFT JOIN mailboxes_rotation r ON r.mailbox_id = b.id
     LEFT JOIN mailboxes_allowance al ON al.scope = 'mailbox_day' AND al.key = b.id
         AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
-    LEFT JOIN mailboxes_allowance hour ON hour.scope = 'domain_hour' AND hour.key = b.domain_id
-        AND hour.period_start = %(hour)s
     WHERE b.pool_id = ANY (%(pools)s) AND b.state <> 'retired'
-) AS every WHERE sendable AND weight > 0 ORDER BY id"""
+) AS every (id, pool_id, weight, cap, min_gap_seconds, free_at, virtual_time, continuing, reserved,
+    domain_id, organisational, domain_hour, domain_day, account_id, account_hour, quota_id, sendable)
+WHERE sendable AND weight > 0 ORDER BY id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,36 +102,84 @@ def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A seat, and the caps that its allowances carry."""
+    """A seat, the cap of its day, and the caps that it shares. `user_cap` is its host's, of rolling 24 hours."""
 
     seat: Seat
     cap: int
-    hourly_cap: int | None
+    caps: Caps
+    user_cap: int | None
     next_free_at: datetime | None
 
 
-def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime) -> dict[int, Place]:
-    """{mailbox id: place} for every mailbox of the campaigns' pools that has a slot before the limit.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A mailbox that may send now, as the database has it."""
 
-    Slots of a domain with an hourly cap end with the hour, since the next hour has an
-    allowance of its own. Who joins or returns starts at the least virtual time of its pool.
+    mailbox_id: int
+    pool_id: int
+    weight: float
+    cap: int
+    min_gap_seconds: int
+    free_at: datetime | None
+    virtual_time: float
+    continuing: bool
+    reserved: int
+    domain_id: int
+    organisational: str
+    domain_hour: int | None
+    domain_day: int | None
+    account_id: int
+    account_hour: int | None
+    quota_id: int | None
+    sendable: bool
+
+    def caps(self, groups: Mapping[int, quotas.Quota]) -> Caps:
+        return Caps(
+            domain_id=self.domain_id,
+            organisational=self.organisational,
+            domain_hour=self.domain_hour,
+            domain_day=self.domain_day,
+            account_id=self.account_id,
+            account_hour=self.account_hour,
+            quota_id=self.quota_id,
+            quota=groups.get(self.quota_id or 0, quotas.Quota()),
+        )
+
+
+def load(
+    cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime
+) -> tuple[dict[int, Place], dict[Limit, int]]:
+    """{mailbox id: place} of the campaigns' pools that have a slot before the limit, and what is left to share.
+
+    Slots of what is counted by the hour end with the hour, since the next hour has allowances of its own. Who joins or
+    returns starts at the least virtual time of its pool.
     """
     open_campaigns = [campaign for campaign in campaigns if campaign.open_until]
     pools = sorted({campaign.pool_id for campaign in open_campaigns})
     hour = windows.hour_of(now)
-    cursor.execute(SEATS, {"pools": pools, "day": day, "hour": hour})
-    left = {pool_id: _window_left(open_campaigns, pool_id, now) for pool_id in pools}
+    cursor.execute(SEATS, {"pools": pools, "day": day})
+    rows = [Row(*row) for row in cursor.fetchall()]
+    groups = {group.pk: group.quota for group in QuotaGroup.objects.filter(pk__in={row.quota_id for row in rows})}
+    caps = {row.mailbox_id: row.caps(groups) for row in rows}
+    users = {pk: of.quota.user_daily for pk, of in caps.items() if of.quota.user_daily is not None}
+    users_left = limits.users_left(cursor, users, hour) if users else {}
+    window_left = {pool_id: _window_left(open_campaigns, pool_id, now) for pool_id in pools}
+
     places: dict[int, Place] = {}
-    continuing: dict[int, bool] = {}
-    for row in cursor.fetchall():
-        place, went_on = _place(row, left, now, limit, hour)
-        if place is not None:
-            places[place.seat.mailbox_id] = place
-            continuing[place.seat.mailbox_id] = went_on
+    for row in rows:
+        cap_left = min(row.cap - row.reserved, users_left.get(row.mailbox_id, UNLIMITED))
+        if cap_left > 0:  # else out of rotation until it has some again, so that it does not catch up then
+            ends = min(limit, hour + timedelta(hours=1)) if caps[row.mailbox_id].of_the_hour else limit
+            seat = _seat(row, caps[row.mailbox_id], cap_left, window_left[row.pool_id], now, ends)
+            place = Place(seat, row.cap, caps[row.mailbox_id], users.get(row.mailbox_id), row.free_at)
+            places[row.mailbox_id] = place
     if places:
+        continuing = {row.mailbox_id: row.continuing for row in rows}
         for seat in slots.join([place.seat for place in places.values()], continuing):
             places[seat.mailbox_id] = replace(places[seat.mailbox_id], seat=seat)
-    return places
+    shared = {place.caps for place in places.values() if place.caps.limits}
+    label = datetime.combine(day, time(), UTC)
+    return places, limits.lefts(cursor, shared, hour, label, (limit - now).total_seconds())
 
 
 def _window_left(campaigns: Iterable[Running], pool_id: int, now: datetime) -> timedelta | None:
@@ -138,40 +190,18 @@ def _window_left(campaigns: Iterable[Running], pool_id: int, now: datetime) -> t
     return max(until for campaign in of_pool for until in campaign.open_until.values()) - now
 
 
-def _place(
-    row: tuple[Any, ...], left: dict[int, timedelta | None], now: datetime, limit: datetime, hour: datetime
-) -> tuple[Place | None, bool]:
-    (
-        pk,
-        pool_id,
-        domain_id,
-        weight,
-        cap,
-        min_gap,
-        free_at,
-        virtual_time,
-        went_on,
-        reserved,
-        hourly_cap,
-        in_hour,
-        _,
-    ) = row
-    cap_left = cap - reserved
-    if cap_left <= 0:
-        return None, False  # out of rotation until its next day, so that it does not catch up then
-    if hourly_cap is not None:
-        limit = min(limit, hour + timedelta(hours=1))
-    gap = slots.gap(timedelta(seconds=min_gap), left[pool_id], cap_left)
-    first_at = max(now, free_at) if free_at else now
-    seat = Seat(
-        mailbox_id=pk,
-        pool_id=pool_id,
-        domain_id=domain_id,
-        weight=weight * cap,
-        virtual_time=virtual_time,
+def _seat(
+    row: Row, caps: Caps, cap_left: int, window_left: timedelta | None, now: datetime, limit: datetime
+) -> Seat:  # fmt: skip
+    gap = slots.gap(timedelta(seconds=row.min_gap_seconds), window_left, cap_left)
+    first_at = max(now, row.free_at) if row.free_at else now
+    return Seat(
+        mailbox_id=row.mailbox_id,
+        pool_id=row.pool_id,
+        weight=row.weight * row.cap,
+        virtual_time=row.virtual_time,
         first_at=first_at,
         gap=gap,
         room=slots.room(first_at, limit, gap, cap_left),
-        domain_left=None if hourly_cap is None else max(hourly_cap - in_hour, 0),
+        limits=caps.limits,
     )
-    return Place(seat, cap, hourly_cap, free_at), went_on

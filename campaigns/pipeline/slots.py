@@ -16,26 +16,29 @@ from datetime import datetime, timedelta
 
 LEVEL_STEPS = 60  # halvings of a float interval: below its resolution
 
+# What several mailboxes share: a kind and the id of the row that has the cap. Clipped in this order, narrow ones first.
+Limit = tuple[str, int]
+KINDS = ("receiver", "domain", "account", "quota")
+
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """One mailbox's place in one run.
 
     `room` slots from `first_at`, `gap` apart; the first `taken` of them are for people and
-    retries that belong to this mailbox. `domain_left` is what its domain may send this hour
-    (None: no limit), the same value on every seat of the domain.
+    retries that belong to this mailbox. `limits` are what it shares with others; how much
+    of each is left is told beside the seats.
     """
 
     mailbox_id: int
     pool_id: int
-    domain_id: int
     weight: float
     virtual_time: float
     first_at: datetime
     gap: timedelta
     room: int
     taken: int = 0
-    domain_left: int | None = None
+    limits: tuple[Limit, ...] = ()
 
     def key(self, k: int) -> float:
         """Where slot k stands in the pool's order."""
@@ -82,25 +85,27 @@ def join(seats: Sequence[Seat], continuing: Mapping[int, bool]) -> list[Seat]:
     ]
 
 
-def share(seats: Iterable[Seat], wanted: int) -> dict[int, int]:
+def share(seats: Iterable[Seat], wanted: int, lefts: Mapping[Limit, int] | None = None) -> dict[int, int]:
     """How many of `wanted` free slots of ONE pool each mailbox serves: {mailbox_id: count}, zeros left out.
 
-    Exactly min(wanted, what there is) slots, in stride order, within each seat's room and each
-    domain's hour. Ties are broken by mailbox id.
+    In stride order, within each seat's room and what is left of each limit, the seats' own taken slots included in
+    it. Limits that lie within each other (a domain's in an account's in a quota) are dealt exactly; where they cross,
+    a slot may stay free that the next run gives away. Ties are broken by mailbox id.
     """
-    domains: dict[int, list[Seat]] = defaultdict(list)
-    for seat in seats:
-        domains[seat.domain_id].append(seat)
-    clipped = [seat for group in domains.values() for seat in _clip_domain(group)]
-    return {seat.mailbox_id: seat.room - seat.taken for seat in _cut(clipped, wanted) if seat.room > seat.taken}
-
-
-def _clip_domain(group: list[Seat]) -> list[Seat]:
-    left = group[0].domain_left
-    if left is None:
-        return group
-    free = left - sum(seat.taken for seat in group)
-    return _cut(group, max(free, 0))
+    kept = {seat.mailbox_id: seat for seat in seats}
+    for kind in KINDS:
+        groups: dict[Limit, list[int]] = defaultdict(list)
+        for seat in kept.values():
+            for limit in seat.limits:
+                if limit[0] == kind and lefts and limit in lefts:
+                    groups[limit].append(seat.mailbox_id)
+        for limit, ids in groups.items():
+            group = [kept[pk] for pk in ids]
+            free = (lefts or {})[limit] - sum(seat.taken for seat in group)
+            kept |= {seat.mailbox_id: seat for seat in _cut(group, max(free, 0))}
+    return {
+        seat.mailbox_id: seat.room - seat.taken for seat in _cut(list(kept.values()), wanted) if seat.room > seat.taken
+    }
 
 
 def _cut(seats: Sequence[Seat], wanted: int) -> list[Seat]:

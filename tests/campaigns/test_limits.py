@@ -1,0 +1,273 @@
+"""What several mailboxes share: domains by day, accounts, quota groups of hosts, and receivers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import Count
+
+from campaigns.ledger import moves
+from campaigns.models import Contact, Enrolment, Message, Stop
+from campaigns.pipeline import planner, receivers
+from campaigns.services import campaigns
+from mailboxes.models import Allowance, QuotaGroup, RampPlan, ReceiverLimit, SendingDomain
+from tenants.models import Tenant
+from tenants.services.actors import SYSTEM
+from tests import factories
+from tests.campaigns.test_planner import NOON, per_mailbox, plan, running
+
+pytestmark = [pytest.mark.django_db, pytest.mark.as_worker]
+
+HOUR = timedelta(hours=1)
+
+
+def all_sent() -> None:
+    """Every planned mail went out; what was reserved for it stays reserved."""
+    Message.objects.filter(status="planned").update(status="sent", sent_at=NOON)
+
+
+def hours(scope: str) -> list[tuple[datetime, int]]:
+    return list(Allowance.objects.filter(scope=scope).order_by("period_start").values_list("period_start", "reserved"))
+
+
+# --- Domains and accounts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("caps", [{"daily_cap": 12}, {"daily_cap": 50, "ramp_cap": 12}, {"ramp_cap": 12}])
+def test_a_domain_keeps_its_day_by_its_own_cap_or_its_ramps(caps):
+    campaign, boxes = running(100, 8, fleet={"domains": 2})
+    domain = boxes[0].domain
+    if "ramp_cap" in caps:
+        caps = caps | {"ramp": RampPlan.objects.create(tenant=campaign.tenant, name="standard")}
+    SendingDomain.objects.filter(pk=domain.pk).update(**caps)
+
+    plan(campaign)
+    plan(campaign, NOON + HOUR)
+
+    assert Message.objects.filter(mailbox__domain=domain).count() == 12
+    assert Allowance.objects.values_list("cap", "reserved").get(scope="domain_day", key=domain.pk) == (12, 12)
+    all_sent()
+    Enrolment.objects.filter(status="done").update(status="done")
+    assert not plan(campaign, NOON + 2 * HOUR).planned
+
+
+def test_an_account_keeps_its_hour_over_all_its_domains_and_pools():
+    tenant = factories.tenant()
+    home = factories.account(tenant, hourly_cap=10)
+    one, _ = running(50, 4, tenant=tenant, fleet={"home": home})
+    running(50, 4, tenant=tenant, fleet={"home": home})
+
+    assert plan(one).planned == 10
+    assert plan(one, NOON + HOUR / 2).planned == 0
+    all_sent()
+    assert plan(one, NOON + HOUR).planned == 10
+    assert hours("account_hour") == [(NOON, 10), (NOON + HOUR, 10)]
+
+
+# --- Quotas of hosts ----------------------------------------------------------------------------------------
+
+
+def test_a_quota_group_is_counted_over_rolling_24_hours_and_over_tenants():
+    group = QuotaGroup.objects.create(name="shared", kind="other", daily_cap=30)
+    first, _ = running(100, 4)
+    second, _ = running(100, 4)
+    for campaign in (first, second):
+        campaign.pool.mailboxes.update(quota_group=group)
+
+    assert plan(first).planned == 30
+    assert plan(second, NOON + HOUR).planned == 0
+    all_sent()
+    assert plan(second, NOON + 24 * HOUR).planned == 0  # the hour from noon is still within 24 hours
+    assert plan(second, NOON + 25 * HOUR).planned == 30
+    row = Allowance.objects.filter(scope="quota_hour", key=group.pk).order_by("period_start")
+    assert list(row.values_list("tenant", "period_start", "reserved")) == [
+        (None, NOON, 30), (None, NOON + 25 * HOUR, 30),
+    ]  # fmt: skip
+
+
+def test_an_accounts_quota_group_holds_for_its_mailboxes():
+    group = QuotaGroup.objects.create(name="contoso", kind="microsoft", is_trial=True, daily_cap=15)
+    campaign, boxes = running(100, 4)
+    boxes[0].home.quota_group = group
+    boxes[0].home.save()
+
+    assert plan(campaign).planned == 15
+
+
+def test_a_workspace_user_is_counted_over_rolling_24_hours():
+    group = QuotaGroup.objects.create(name="workspace", kind="workspace", user_daily_cap=50)
+    campaign, boxes = running(300, 2, fleet={"daily_cap": 40})
+    campaign.pool.mailboxes.update(quota_group=group)
+    late = NOON.replace(hour=23)
+
+    assert plan(campaign, late).planned == 80
+    all_sent()
+    assert plan(campaign, late + 2 * HOUR).planned == 20  # a new day, but 40 of 50 went out within 24 hours
+    assert per_mailbox(campaign) == {box.pk: 50 for box in boxes}
+    all_sent()
+    assert plan(campaign, late + 24 * HOUR).planned == 0  # the hour of yesterday is still within 24 hours
+    assert plan(campaign, late + 25 * HOUR).planned == 80
+
+
+def test_a_rate_per_second_bounds_what_one_run_plans():
+    group = QuotaGroup.objects.create(name="ses", kind="ses", per_second=0.1)
+    campaign, _ = running(300, 4)
+    campaign.pool.mailboxes.update(quota_group=group)
+
+    assert plan(campaign).planned == 90  # a run looks 900 seconds ahead
+
+
+def test_what_is_taken_back_returns_to_every_scope():
+    group = QuotaGroup.objects.create(name="shared", kind="other", daily_cap=30, user_daily_cap=100)
+    tenant = factories.tenant()
+    home = factories.account(tenant, hourly_cap=1000, quota_group=group)
+    campaign, boxes = running(20, 2, tenant=tenant, fleet={"home": home, "domains": 1})
+    SendingDomain.objects.filter(pk=boxes[0].domain_id).update(hourly_cap=500, daily_cap=600)
+    Contact.objects.update(operator="google")
+    plan(campaign)
+    assert {row.scope: row.reserved for row in Allowance.objects.order_by("reserved")} == {
+        "account_hour": 20, "campaign_day": 20, "domain_day": 20, "domain_hour": 20, "mailbox_day": 10,
+        "mailbox_hour": 10, "quota_hour": 20, "receiver_hour": 20, "tenant_day": 20,
+    }  # fmt: skip
+
+    moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
+    Enrolment.objects.update(due_at=NOON + timedelta(days=300))
+    plan(campaign)
+
+    assert set(Allowance.objects.values_list("reserved", flat=True)) == {0}
+
+
+# --- Receivers ----------------------------------------------------------------------------------------------
+
+
+def receiving(operators: dict[str, int], mailboxes: int = 4, **changes):
+    """A campaign to so many people of each operator, each at a company domain of their own."""
+    names = [name for name, n in operators.items() for _ in range(n)]
+    campaign, boxes = running(len(names), mailboxes, **{"fleet": {"domains": 1}} | changes)
+    for contact, operator in zip(Contact.objects.filter(tenant=campaign.tenant).order_by("pk"), names, strict=True):
+        Contact.objects.filter(pk=contact.pk).update(operator=operator)
+    return campaign, boxes
+
+
+def by_operator() -> dict[str, int]:
+    rows = Message.objects.order_by().values_list("operator").annotate(n=Count("pk"))
+    return dict(rows)
+
+
+def test_300_company_domains_of_one_operator_are_one_receiver():
+    ReceiverLimit.objects.create(operator="microsoft", hourly_cap=25)
+    campaign, boxes = receiving({"microsoft": 300, "yahoo": 20})
+
+    run = plan(campaign)
+
+    assert by_operator() == {"microsoft": 25, "yahoo": 20}
+    assert run.refused == {}
+    label = f"{boxes[0].domain.organisational} to microsoft"
+    assert list(Allowance.objects.filter(scope="receiver_hour").values_list("label", "tenant", "reserved")) == [
+        (label, None, 25)
+    ]
+    second = plan(campaign)
+    assert (second.planned, second.refused) == (0, {"receiver": 275})
+    waiting = Enrolment.objects.filter(waits_for="receiver")
+    assert set(waiting.values_list("due_at", flat=True)) == {NOON + HOUR}
+    all_sent()
+    assert plan(campaign, NOON + HOUR).planned == 25
+
+
+def test_people_of_a_full_receiver_do_not_hide_the_others():
+    ReceiverLimit.objects.create(operator="microsoft", hourly_cap=0)
+    campaign, _ = receiving({"microsoft": 200, "other": 10}, fleet={"daily_cap": 5, "domains": 1})
+
+    assert plan(campaign).planned == 10
+    assert by_operator() == {"other": 10}
+
+
+def test_subdomains_of_one_organisation_share_and_others_do_not():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=10)
+    campaign, boxes = receiving({"yahoo": 100}, fleet={"domains": 4})
+    names = ["a.brand.example", "b.brand.example", "brand.example", "apart.example"]
+    for domain, name in zip(SendingDomain.objects.order_by("pk"), names, strict=True):
+        domain.name = name
+        domain.save()
+
+    assert plan(campaign).planned == 20
+
+    sent = Counter(Message.objects.values_list("mailbox__domain__organisational", flat=True))
+    assert sent == {"brand.example": 10, "apart.example": 10}
+
+
+def test_the_rolling_day_of_a_receiver_says_when_it_opens_again():
+    ReceiverLimit.objects.filter(operator="google").update(daily_cap=15)
+    campaign, _ = receiving({"google": 40})
+    plan(campaign)
+    all_sent()
+
+    later = plan(campaign, NOON + 3 * HOUR)
+
+    assert (later.planned, later.refused) == (0, {"receiver": 25})
+    assert set(Enrolment.objects.filter(waits_for="receiver").values_list("due_at", flat=True)) == {NOON + 25 * HOUR}
+    assert plan(campaign, NOON + 25 * HOUR).planned == 15
+
+
+def test_a_retry_waits_for_its_receiver_and_lets_the_next_one_pass():
+    campaign, boxes = receiving({"yahoo": 1, "other": 1}, mailboxes=1)
+    plan(campaign)
+    Message.objects.update(status="deferred", tries=1, due_at=NOON)
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=0)
+
+    assert plan(campaign, NOON + HOUR / 2).retries == 1
+
+    held, gone = Message.objects.get(operator="yahoo"), Message.objects.get(operator="other")
+    assert (held.status, held.due_at, gone.status) == ("deferred", NOON + HOUR, "planned")
+
+
+@pytest.mark.parametrize("of", ["everybody", "us", "another organisation", "another tenant"])
+def test_a_stopped_receiver_gets_nothing_until_the_stop_is_over(of):
+    campaign, boxes = receiving({"mimecast": 8, "other": 2})
+    until = NOON + timedelta(minutes=50)
+    Stop.objects.create(
+        scope="receiver", operator="mimecast", label="mimecast", reason="asked us to", until=until,
+        organisational={"us": boxes[0].domain.organisational, "another organisation": "else.example"}.get(of, ""),
+        tenant=factories.tenant() if of == "another tenant" else None,
+    )  # fmt: skip
+
+    plan(campaign)
+
+    if of.startswith("another"):
+        assert by_operator() == {"mimecast": 8, "other": 2}
+        return
+    assert by_operator() == {"other": 2}
+    assert set(Enrolment.objects.filter(waits_for="receiver").values_list("due_at", flat=True)) == {until}
+    assert plan(campaign, until).planned == 8
+
+
+def test_a_lifted_stop_makes_them_due_at_once():
+    now = datetime.now(UTC)
+    campaign, _ = receiving({"mimecast": 8})
+    stop = Stop.objects.create(scope="receiver", operator="mimecast", label="mimecast", reason="asked us to")
+    assert planner.run(Tenant.objects.get(pk=campaign.tenant_id), now).planned == 0
+
+    stop.lifted_at = now
+    stop.save()
+    with connection.cursor() as cursor:
+        assert receivers.look_now(cursor, [campaign.tenant_id]) == 8
+
+    assert planner.run(Tenant.objects.get(pk=campaign.tenant_id), now + timedelta(minutes=1)).planned == 8
+
+
+def test_a_campaign_that_starts_later_finds_what_is_left():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=10)
+    tenant = factories.tenant()
+    first, boxes = receiving({"yahoo": 7}, tenant=tenant)
+    plan(first)
+    listed = factories.contact_list(tenant)
+    factories.people(tenant, listed, 9)
+    Contact.objects.filter(operator="").update(operator="yahoo")
+    second = campaigns.start(factories.campaign(tenant, boxes[0].pool, listed), actor=SYSTEM)
+
+    plan(second)
+
+    assert by_operator() == {"yahoo": 10}
