@@ -182,7 +182,7 @@ def _send(letter: Letter, lane: Lane, transport: Transport, ledger: Ledger) -> t
     except UncertainSendError as error:
         return outcome("uncertain", reason="no_answer", **_said(error)), None
     except (TransientSendError, PermanentSendError) as error:
-        return _refused(error, lane, letter.tries, outcome)
+        return _refused(error, lane, letter, outcome)
     return outcome("sent", text=receipt.text, provider_id=receipt.provider_id), None
 
 
@@ -191,7 +191,7 @@ def _said(error: SendError) -> dict[str, Any]:
 
 
 def _refused(
-    error: TransientSendError | PermanentSendError, lane: Lane, tries: int, outcome: Callable[..., Outcome]
+    error: TransientSendError | PermanentSendError, lane: Lane, letter: Letter, outcome: Callable[..., Outcome]
 ) -> tuple[Outcome, Stop | None]:
     """Phase x class of the answer: about the person, about us, or about the moment (RULES of a send)."""
     said = _said(error)
@@ -209,7 +209,7 @@ def _refused(
         return outcome("deferred", reason="connection", **said), None
     verdict = replies.classify(error.code, error.enhanced, error.text)
     wait = verdict.retry_after_seconds or 0
-    stop = Stop(lane.mailbox_id, verdict.stop, verdict.reason, error.text) if verdict.stop else None
+    stop = Stop(lane.mailbox_id, verdict.stop, verdict.reason, error.text, letter.id) if verdict.stop else None
     if error.phase in SIGN_IN_PHASES and isinstance(error, PermanentSendError):
         level = verdict.stop if verdict.stop in ("organisation", "account") else "credential"
         return outcome("returned", reason=verdict.reason, **said), Stop(
@@ -219,7 +219,7 @@ def _refused(
         if stop is None and error.phase in CONNECT_PHASES:
             stop = Stop(lane.mailbox_id, "connection", verdict.reason, error.text)
         return outcome("deferred", reason=verdict.reason, retry_after_seconds=wait, **said), stop
-    if stop is None and not verdict.about_recipient and tries and error.phase not in (*CONNECT_PHASES, "mail"):
+    if stop is None and not verdict.about_recipient and letter.tries and error.phase not in (*CONNECT_PHASES, "mail"):
         # Refused again on grounds that nobody names: this letter would only bring the mailbox to rest for ever.
         return outcome("failed", reason=verdict.reason, **said), None
     if error.phase in CONNECT_PHASES or error.phase == "mail" or not verdict.about_recipient:

@@ -110,7 +110,10 @@ class Caps:
 
 
 def lefts(cursor: Any, caps: Iterable[Caps], hour: datetime, day_label: datetime, seconds: float) -> dict[Limit, int]:
-    """How much is left of each limit that these share; a run looks `seconds` ahead."""
+    """How much is left of each limit that these share, below 0 where its cap was lowered under what was reserved.
+
+    A run looks `seconds` ahead, which bounds what a rate per second lets it plan.
+    """
     known: dict[tuple[str, int], tuple[Limit, int, datetime, datetime]] = {}
     rates: dict[Limit, int] = {}
     for each in caps:
@@ -130,7 +133,7 @@ def lefts(cursor: Any, caps: Iterable[Caps], hour: datetime, day_label: datetime
     counted = [Counted(scope, key, since, until) for (scope, key), (_, _, since, until) in known.items()]
     found = dict(rates)
     for (limit, cap, _, _), taken in zip(known.values(), used(cursor, counted), strict=True):
-        found[limit] = min(found.get(limit, UNLIMITED), max(cap - taken, 0))
+        found[limit] = min(found.get(limit, UNLIMITED), cap - taken)
     return found
 
 

@@ -52,7 +52,7 @@ SELECT turns.*, {place} AS place FROM (
         row_number() OVER (PARTITION BY d.pool_id ORDER BY d.n, d.campaign_id) AS turn
     FROM (
         SELECT *, row_number() OVER (PARTITION BY campaign_id ORDER BY due_at, enrolment_id) AS n
-        FROM plan_demand d WHERE kind = 2 {fits}
+        FROM plan_demand WHERE kind = 2
     ) AS d
     JOIN unnest(%(campaigns)s::bigint[], %(lefts)s::int[]) AS c (id, amount) ON c.id = d.campaign_id
     WHERE d.n <= c.amount
@@ -60,19 +60,8 @@ SELECT turns.*, {place} AS place FROM (
 JOIN unnest(%(pools)s::bigint[], %(needs)s::int[]) AS need (pool, most) ON need.pool = turns.pool_id
 WHERE turn <= need.most"""
 
-# No more people of one receiver than all organisations of the pool together may still write to.
-FITS = f"""AND NOT EXISTS (
-    SELECT FROM (
-        SELECT each.enrolment_id, of_pool.amount, row_number() OVER (
-            PARTITION BY each.pool_id, each.operator ORDER BY each.due_at, each.enrolment_id) AS n
-        FROM plan_demand each
-        JOIN ({receivers.OF_POOL}) AS of_pool
-            ON of_pool.pool_id = each.pool_id AND of_pool.operator = each.operator
-        WHERE each.kind = 2
-    ) AS ranked WHERE ranked.n > ranked.amount AND ranked.enrolment_id = d.enrolment_id)"""
-PLAIN = {"fits": "", "of": "''", "place": "turn"}
+PLAIN = {"of": "''", "place": "turn"}
 BY_RECEIVER = {
-    "fits": FITS,
     "of": "CASE WHEN EXISTS (SELECT FROM plan_receiver r WHERE r.operator = d.operator) THEN d.operator ELSE '' END",
     "place": "row_number() OVER (PARTITION BY pool_id, of ORDER BY turn)",
 }
@@ -143,7 +132,7 @@ def _least(seat: Seat, kind: str, free: Mapping[Limit, int]) -> int:
 def after_bound(
     cursor: Any, places: Mapping[int, Place], lefts: Mapping[int, int]
 ) -> tuple[dict[int, Place], dict[int, int]]:
-    """Places and campaign caps with what plan_pair has taken so far."""
+    """Places and campaign caps, as they were at first, with all that plan_pair has taken so far."""
     cursor.execute("SELECT mailbox_id, campaign_id, count(*) FROM plan_pair GROUP BY mailbox_id, campaign_id")
     by_box: Counter[int] = Counter()
     by_campaign: Counter[int] = Counter()
@@ -266,3 +255,22 @@ class Dealing:
             "virtual": [seat.virtual_time for seat, _, _ in self.dealt],
             "weights": [seat.weight for seat, _, _ in self.dealt],
         }
+
+
+def bounds(
+    cursor: Any, places: Mapping[int, Place], shared: Mapping[Limit, int], lefts: Mapping[int, int]
+) -> dict[str, int]:
+    """How many limits of each kind this run used up: they are what kept it from planning more."""
+    places, lefts = after_bound(cursor, places, lefts)
+    full: Counter[str] = Counter()
+    for limit, left in free_of(places, shared).items():
+        full[f"{limit[0]}_full"] += left <= 0
+    full["mailbox_full"] = sum(place.seat.taken >= place.seat.room for place in places.values())
+    full["campaign_full"] = sum(left <= 0 for left in lefts.values())
+    cursor.execute(
+        "SELECT count(*) FROM plan_receiver r WHERE r.amount <= (SELECT count(*) FROM plan_pair p "
+        "JOIN plan_box b ON b.mailbox_id = p.mailbox_id "
+        "WHERE p.kind = 2 AND b.organisational = r.organisational AND p.operator = r.operator)"
+    )
+    full["receiver_full"] = cursor.fetchone()[0]
+    return {kind: count for kind, count in full.items() if count}

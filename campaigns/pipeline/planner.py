@@ -17,6 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
+from campaigns.ledger import moves
 from campaigns.models import PlanRun
 from campaigns.pipeline import booking, demand, limits, pairing, reaper, receivers, seats, windows
 from campaigns.pipeline.limits import UNLIMITED
@@ -133,20 +134,25 @@ def _plan(
 ) -> PlanRun:  # fmt: skip
     hour = windows.hour_of(now)
     hour_ends = hour + timedelta(hours=1)
-    places, shared = seats.load(cursor, campaigns, now, day, limit)
+    loaded = seats.load(cursor, campaigns, now, day, limit)
+    receivers.prepare(cursor, tenant.pk, loaded.places, now, hour)
+    if lowered := _take_back_beyond(cursor, tenant, loaded):
+        taken_back += lowered
+        loaded = seats.load(cursor, campaigns, now, day, limit)
+        receivers.prepare(cursor, tenant.pk, loaded.places, now, hour)
+    places, shared = loaded.places, loaded.shared
     tenant_left = _tenant_left(cursor, tenant, day)
     demand.prepare(cursor, tenant.pk, campaigns, suppression.hasher())
-    receivers.prepare(cursor, tenant.pk, places, now, hour)
     pairs = demand.open_pairs(campaigns)
-    lefts = {campaign.id: campaign.left for campaign in campaigns}
+    at_first = {campaign.id: campaign.left for campaign in campaigns}
     demand.find_retries(cursor, pairs, places, limit)
     receivers.postpone(cursor)
-    retries = pairing.bind(cursor, places, shared, lefts, tenant_left, 0, hour_ends)
+    retries = pairing.bind(cursor, places, shared, at_first, tenant_left, 0, hour_ends)
     if retries:
         cursor.execute(DROP_LOST_RETRIES)
         retries -= cursor.rowcount
         receivers.count(cursor, 0)
-    places, lefts = pairing.after_bound(cursor, places, lefts)
+    places, lefts = pairing.after_bound(cursor, places, at_first)
     for pair in pairs:
         pair.left = lefts[pair.campaign_id]
 
@@ -156,13 +162,14 @@ def _plan(
     bound = pairing.bind(cursor, places, shared, lefts, tenant_left - retries, 1, hour_ends)
     if bound:
         receivers.count(cursor, 1)
-        places, lefts = pairing.after_bound(cursor, places, lefts)
+        places, lefts = pairing.after_bound(cursor, places, at_first)
         need = pairing.needs(places, shared, tenant_left - retries - bound)
     pairing.deal(cursor, places, shared, lefts, need, hour_ends)
 
     cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
     cursor.execute(DROP_LOST_PEOPLE)
     cursor.execute(DROP_STOPPING, {"campaigns": list(lefts)})
+    full = pairing.bounds(cursor, places, shared, at_first)
     values = {"tenant": tenant.pk, "day": day, "hour": hour, "now": now}
     if retries:
         cursor.execute(REPLAN, values)
@@ -185,9 +192,24 @@ def _plan(
         limits={
             "slots": slots,
             "mailboxes": len(places),
+            **full,
             **({} if tenant.daily_cap is None else {"tenant_left": tenant_left}),
         },
     )
+
+
+def _take_back_beyond(cursor: Any, tenant: Tenant, loaded: seats.Loaded) -> int:
+    """Take back what was planned before a cap that several share was lowered; this run plans it anew, if it fits."""
+    back = 0
+    if loaded.beyond:
+        back = moves.take_back("m.mailbox_id = ANY (%(boxes)s)", {"boxes": loaded.beyond}, claimed=False)
+    boxes, operators = receivers.beyond(cursor)
+    if boxes:
+        where = "m.mailbox_id = ANY (%(boxes)s) AND m.operator = ANY (%(operators)s)"
+        back += moves.take_back(where, {"boxes": boxes, "operators": operators}, claimed=False)
+    if back:
+        cursor.execute(BOOK_RETURNS, {"tenant": tenant.pk})
+    return back
 
 
 def _tenant_left(cursor: Any, tenant: Tenant, day: date) -> int:

@@ -32,17 +32,13 @@ BOXES = """
 INSERT INTO plan_box SELECT * FROM unnest(%(boxes)s::bigint[], %(pools)s::bigint[], %(organisations)s::text[],
     %(domains)s::bigint[], %(accounts)s::bigint[], %(quotas)s::bigint[], %(hourly)s::boolean[])"""
 
-# What is left, and the first moment at which it can be more; an hour leaves the rolling day 25 hours after it began.
+# What is left, and the moment at which there can be more; an hour leaves the rolling day 25 hours after it began.
 RECEIVERS = f"""
 INSERT INTO plan_receiver
-SELECT organisational, operator, min(amount), max(until) FROM (
-    SELECT o.organisational, l.operator,
-        least(coalesce(l.hourly_cap, {UNLIMITED}) - taken.hour, coalesce(l.daily_cap, {UNLIMITED}) - taken.day)
-            AS amount,
-        greatest(
-            CASE WHEN taken.hour >= l.hourly_cap THEN %(hour)s + interval '1 hour' END,
-            CASE WHEN taken.day >= l.daily_cap
-                THEN coalesce(taken.first + interval '25 hours', %(hour)s + interval '1 day') END) AS until
+SELECT DISTINCT ON (organisational, operator) organisational, operator, amount, until FROM (
+    SELECT o.organisational, l.operator, least(of.hour_left, of.day_left) AS amount,
+        CASE WHEN of.hour_left <= of.day_left THEN %(hour)s + interval '1 hour'
+            ELSE coalesce(taken.first, %(hour)s) + interval '25 hours' END AS until
     FROM (SELECT DISTINCT organisational FROM plan_box) AS o
     CROSS JOIN mailboxes_receiverlimit l
     CROSS JOIN LATERAL (
@@ -54,31 +50,46 @@ SELECT organisational, operator, min(amount), max(until) FROM (
           AND al.period_start <= %(hour)s
           AND al.key = {RECEIVER_KEY.format(organisational="o.organisational", operator="l.operator")}
     ) AS taken
+    CROSS JOIN LATERAL (
+        SELECT coalesce(l.hourly_cap, {UNLIMITED}) - taken.hour AS hour_left,
+            coalesce(l.daily_cap, {UNLIMITED}) - taken.day AS day_left
+    ) AS of
     WHERE l.hourly_cap IS NOT NULL OR l.daily_cap IS NOT NULL
     UNION ALL
-    SELECT o.organisational, s.operator, 0, coalesce(s.until, %(again)s)
+    SELECT o.organisational, s.operator, CASE WHEN covered THEN 0 ELSE {UNLIMITED} END,
+        CASE WHEN covered THEN coalesce(s.until, %(again)s) END
     FROM (SELECT DISTINCT organisational FROM plan_box) AS o
-    JOIN campaigns_stop s ON s.scope = 'receiver' AND s.organisational IN ('', o.organisational)
+    JOIN campaigns_stop s ON s.scope = 'receiver'
+    CROSS JOIN LATERAL (SELECT s.organisational IN ('', o.organisational) AS covered) AS c
     WHERE s.lifted_at IS NULL AND (s.until IS NULL OR s.until > %(now)s)
       AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s)
 ) AS each
-GROUP BY organisational, operator"""
+ORDER BY organisational, operator, amount, until DESC NULLS LAST"""
 
-# Bound to a mailbox whose organisation has nothing left there; and those who take any, where no mailbox has.
+BEYOND = """
+SELECT coalesce(array_agg(DISTINCT b.mailbox_id), '{}'), coalesce(array_agg(DISTINCT r.operator), '{}')
+FROM plan_receiver r JOIN plan_box b ON b.organisational = r.organisational WHERE r.amount < 0"""
+
+# Bound to a mailbox whose organisation has nothing left there; and those who take any, beyond what all have together.
 FULL_FOR_BOUND = """
 UPDATE plan_demand d SET refused = 'receiver', until = r.until
 FROM plan_box b JOIN plan_receiver r ON r.organisational = b.organisational AND r.amount <= 0
 WHERE d.kind < 2 AND d.refused IS NULL AND b.mailbox_id = d.mailbox_id AND r.operator = d.operator"""
 
-OF_POOL = """
-    SELECT o.pool_id, r.operator, sum(greatest(r.amount, 0)) AS amount, min(r.until) AS until
-    FROM (SELECT DISTINCT pool_id, organisational FROM plan_box) AS o
-    JOIN plan_receiver r ON r.organisational = o.organisational GROUP BY o.pool_id, r.operator"""
-
-FULL_FOR_ANY = f"""
-UPDATE plan_demand d SET refused = 'receiver', until = r.until
-FROM ({OF_POOL}) AS r
-WHERE d.kind = 2 AND d.refused IS NULL AND r.pool_id = d.pool_id AND r.operator = d.operator AND r.amount <= 0"""
+FULL_FOR_ANY = """
+UPDATE plan_demand d SET refused = 'receiver', until = ranked.until
+FROM (
+    SELECT each.enrolment_id, of_pool.amount, of_pool.until, row_number() OVER (
+        PARTITION BY each.pool_id, each.operator ORDER BY each.due_at, each.enrolment_id) AS n
+    FROM plan_demand each
+    JOIN (
+        SELECT o.pool_id, r.operator, sum(greatest(r.amount, 0)) AS amount, min(r.until) AS until
+        FROM (SELECT DISTINCT pool_id, organisational FROM plan_box) AS o
+        JOIN plan_receiver r ON r.organisational = o.organisational GROUP BY o.pool_id, r.operator
+    ) AS of_pool ON of_pool.pool_id = each.pool_id AND of_pool.operator = each.operator
+    WHERE each.kind = 2 AND each.refused IS NULL
+) AS ranked
+WHERE d.kind = 2 AND d.enrolment_id = ranked.enrolment_id AND ranked.n > ranked.amount"""
 
 POSTPONE_PEOPLE = """
 WITH gone AS (
@@ -139,6 +150,13 @@ def prepare(cursor: Any, tenant_id: int, places: Mapping[int, Place], now: datet
     )
     cursor.execute(RECEIVERS, {"tenant": tenant_id, "now": now, "hour": hour, "again": now + LOOK_AGAIN})
     cursor.execute("ANALYZE plan_box, plan_receiver")
+
+
+def beyond(cursor: Any) -> tuple[list[int], list[str]]:
+    """Mailboxes and operators between which more is planned than a lowered limit lets out."""
+    cursor.execute(BEYOND)
+    boxes, operators = cursor.fetchone()
+    return boxes, operators
 
 
 def postpone(cursor: Any) -> Counter[str]:

@@ -112,6 +112,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """{mailbox id: place}, what is left of each limit, and the mailboxes of which more was planned than holds now."""
+
+    places: dict[int, Place]
+    shared: dict[Limit, int]
+    beyond: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A mailbox that may send now, as the database has it."""
 
@@ -146,10 +155,8 @@ class Row:
         )
 
 
-def load(
-    cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime
-) -> tuple[dict[int, Place], dict[Limit, int]]:
-    """{mailbox id: place} of the campaigns' pools that have a slot before the limit, and what is left to share.
+def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime) -> Loaded:
+    """The mailboxes of the campaigns' pools that have a slot before the limit, and what is left to share.
 
     Slots of what is counted by the hour end with the hour, since the next hour has allowances of its own. Who joins or
     returns starts at the least virtual time of its pool.
@@ -177,9 +184,11 @@ def load(
         continuing = {row.mailbox_id: row.continuing for row in rows}
         for seat in slots.join([place.seat for place in places.values()], continuing):
             places[seat.mailbox_id] = replace(places[seat.mailbox_id], seat=seat)
-    shared = {place.caps for place in places.values() if place.caps.limits}
+    shared = {of for of in caps.values() if of.limits}
     label = datetime.combine(day, time(), UTC)
-    return places, limits.lefts(cursor, shared, hour, label, (limit - now).total_seconds())
+    left = limits.lefts(cursor, shared, hour, label, (limit - now).total_seconds())
+    beyond = [pk for pk, of in caps.items() if any(left[each] < 0 for each in of.limits)]
+    return Loaded(places, {each: max(amount, 0) for each, amount in left.items()}, beyond)
 
 
 def _window_left(campaigns: Iterable[Running], pool_id: int, now: datetime) -> timedelta | None:

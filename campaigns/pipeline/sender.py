@@ -22,10 +22,10 @@ from django.db import DatabaseError, InterfaceError, connection
 from campaigns.ledger import moves
 from campaigns.ledger.moves import Claimed
 from campaigns.ledger.outcomes import Policy
-from campaigns.models import Batch, Campaign
+from campaigns.models import Batch, Campaign, Message
 from campaigns.pipeline import delivery, loading, windows
 from campaigns.pipeline.writer import LedgerWriter
-from campaigns.services import campaigns
+from campaigns.services import campaigns, receivers
 from mailboxes.services import stops
 from outreach.common import isolation
 from outreach.common.draining import stopping
@@ -170,7 +170,18 @@ def _apply(stop: delivery.Stop) -> None:
     if stop.level == "campaign":
         _pause_campaign(stop)
         return
+    if stop.level == "domain" and stop.letter_id and _rests_receiver(stop, stop.letter_id):
+        return  # one receiver asked for less: mail to the others goes on
     stops.stop(stop.mailbox_id, stop.level, actor=SYSTEM, reason=stop.reason, text=stop.text, times=stop.times)
+
+
+def _rests_receiver(stop: delivery.Stop, letter_id: int) -> bool:
+    """Whether it is known who runs the mail that was refused; then that receiver rests, and not the domain."""
+    message = Message.objects.only("operator").get(pk=letter_id)
+    if message.operator in ("", "other"):
+        return False
+    receivers.rest(message.pk, actor=SYSTEM, reason=stop.reason, text=stop.text)
+    return True
 
 
 def _pause_campaign(stop: delivery.Stop) -> None:

@@ -111,7 +111,7 @@ class MailboxAdmin(RampPage):
         "message_list",
     )  # fmt: skip
     list_filter = ("state", "hold", ConditionFilter, "tenant")
-    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact", "ramp__id__exact")
+    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact", "ramp__id__exact", "quota_group__id__exact")
     list_select_related = ("pool", "tenant")
     search_fields = ("address_key", "display_name")
     fieldsets = (

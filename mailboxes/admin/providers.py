@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.db.models import Count
-from django.utils.translation import gettext_lazy as _
+from typing import Any
 
-from mailboxes.models import ProviderAccount
-from mailboxes.services import providers
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
+from django.http import Http404, HttpResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
+
+from mailboxes.models import ProviderAccount, QuotaGroup
+from mailboxes.services import providers, quotas
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
+
+
+class LimitsForm(forms.Form):
+    """What all mailboxes of an account may send together."""
+
+    hourly_cap = forms.IntegerField(
+        min_value=0, required=False, label=_("Messages an hour; empty: no limit"), widget=UnfoldAdminIntegerFieldWidget
+    )
+    quota_group = forms.ModelChoiceField(
+        QuotaGroup.objects.order_by("name"), required=False, label=_("Quota group"), widget=UnfoldAdminSelectWidget
+    )
+
+    def __init__(self, *args: Any, of_platform: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not of_platform:
+            del self.fields["quota_group"]
 
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(TenantAdmin):
     area = "mailboxes"
-    list_display = ("server", "state_label", "tenant", "security", "mailbox_list", "blocked_until", "state_reason")
+    list_display = (
+        "server", "state_label", "tenant", "security", "mailbox_list", "hourly_cap", "quota_group", "blocked_until",
+        "state_reason",
+    )  # fmt: skip
     list_filter = ("state", "security", "tenant")
-    list_select_related = ("tenant",)
+    list_select_related = ("tenant", "quota_group")
     search_fields = ("host",)
+    linked_by = ("quota_group__id__exact",)
+    change_form_outer_before_template = "console/numbers_link.html"
     fieldsets = (
         (None, {"fields": ("tenant", "kind", "host", "port", "security", "mailbox_list")}),
+        (_("Limits"), {"fields": ("hourly_cap", "quota_group", "hours")}),
+        (_("Reading and SPF"), {"fields": ("imap_host", "imap_port", "spf_terms")}),
         (_("State"), {"fields": ("state_label", "state_reason", "blocked_until", "created_at")}),
     )
     actions = ("pause", "suspend", "activate")
@@ -38,6 +69,39 @@ class ProviderAccountAdmin(TenantAdmin):
     @admin.display(description=_("mailboxes"), ordering="n_mailboxes")
     def mailbox_list(self, row):
         return link_to("mailboxes_mailbox", row.n_mailboxes, home__id__exact=row.pk)
+
+    @admin.display(description=_("counted hours"))
+    def hours(self, row):
+        return link_to("mailboxes_allowance", _("of this account"), scope__exact="account_hour", key__exact=row.pk)
+
+    def get_urls(self):
+        view = self.admin_site.admin_view(self.limits_view)
+        return [path("<int:pk>/limits/", view, name="mailboxes_provideraccount_limits"), *super().get_urls()]
+
+    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        extra = dict(extra_context or {})
+        if object_id.isdecimal() and self.has_set_state_permission(request):
+            extra["numbers_url"] = reverse("admin:mailboxes_provideraccount_limits", args=[object_id])
+        return super().change_view(request, object_id, form_url, extra)
+
+    def limits_view(self, request: Any, pk: int) -> HttpResponse:
+        """Its cap of an hour, and for platform admins the quota group that its mailboxes count in."""
+        account = self.get_queryset(request).filter(pk=pk).first()
+        if account is None:
+            raise Http404
+        if not request.actor.can("mailboxes.set_account_state", account.tenant_id):
+            raise PermissionDenied
+        now = {"hourly_cap": account.hourly_cap, "quota_group": account.quota_group_id}
+        form = LimitsForm(request.POST or None, initial=now, of_platform=request.actor.can("tenants.administer"))
+
+        def save(values: dict[str, Any]) -> ProviderAccount:
+            if values["hourly_cap"] != account.hourly_cap:
+                quotas.limit_account(account, values["hourly_cap"], actor=request.actor)
+            if "quota_group" in values and values["quota_group"] != account.quota_group:
+                quotas.share_account(account, values["quota_group"], actor=request.actor)
+            return account
+
+        return self.form_page(request, form, title=gettext("Limits of %s") % account, save=save, done=gettext("Saved."))
 
     @admin.action(description=_("Pause"), permissions=["set_state"])
     def pause(self, request, queryset):

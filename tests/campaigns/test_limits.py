@@ -164,13 +164,12 @@ def test_300_company_domains_of_one_operator_are_one_receiver():
     run = plan(campaign)
 
     assert by_operator() == {"microsoft": 25, "yahoo": 20}
-    assert run.refused == {}
+    assert run.refused == {"receiver": 275}
     label = f"{boxes[0].domain.organisational} to microsoft"
     assert list(Allowance.objects.filter(scope="receiver_hour").values_list("label", "tenant", "reserved")) == [
         (label, None, 25)
     ]
-    second = plan(campaign)
-    assert (second.planned, second.refused) == (0, {"receiver": 275})
+    assert plan(campaign).planned == 0
     waiting = Enrolment.objects.filter(waits_for="receiver")
     assert set(waiting.values_list("due_at", flat=True)) == {NOON + HOUR}
     all_sent()
@@ -202,12 +201,11 @@ def test_subdomains_of_one_organisation_share_and_others_do_not():
 def test_the_rolling_day_of_a_receiver_says_when_it_opens_again():
     ReceiverLimit.objects.filter(operator="google").update(daily_cap=15)
     campaign, _ = receiving({"google": 40})
-    plan(campaign)
+
+    assert plan(campaign).refused == {"receiver": 25}
     all_sent()
+    assert plan(campaign, NOON + 3 * HOUR).planned == 0
 
-    later = plan(campaign, NOON + 3 * HOUR)
-
-    assert (later.planned, later.refused) == (0, {"receiver": 25})
     assert set(Enrolment.objects.filter(waits_for="receiver").values_list("due_at", flat=True)) == {NOON + 25 * HOUR}
     assert plan(campaign, NOON + 25 * HOUR).planned == 15
 
@@ -271,3 +269,57 @@ def test_a_campaign_that_starts_later_finds_what_is_left():
     plan(second)
 
     assert by_operator() == {"yahoo": 10}
+
+
+# --- Caps that are lowered while mail waits ---------------------------------------------------------------------
+
+
+def test_a_lowered_quota_takes_back_what_no_longer_fits():
+    group = QuotaGroup.objects.create(name="shared", kind="other", daily_cap=50)
+    campaign, boxes = running(100, 4)
+    campaign.pool.mailboxes.update(quota_group=group)
+    plan(campaign)
+    sent = Message.objects.order_by("pk")[:12]
+    Message.objects.filter(pk__in=sent).update(status="sent", sent_at=NOON)
+    QuotaGroup.objects.update(daily_cap=20)
+
+    run = plan(campaign, NOON + timedelta(minutes=1))
+
+    assert (run.taken_back, run.planned) == (38, 8)
+    assert hours("quota_hour") == [(NOON, 20)]
+
+
+def test_a_lowered_quota_below_what_was_sent_plans_nothing_more():
+    group = QuotaGroup.objects.create(name="shared", kind="other", daily_cap=50)
+    campaign, boxes = running(100, 4)
+    campaign.pool.mailboxes.update(quota_group=group)
+    plan(campaign)
+    Message.objects.filter(pk__in=Message.objects.order_by("pk")[:30]).update(status="sent", sent_at=NOON)
+    QuotaGroup.objects.update(daily_cap=20)
+
+    run = plan(campaign, NOON + timedelta(minutes=1))
+
+    assert (run.taken_back, run.planned, Message.objects.count()) == (20, 0, 30)
+
+
+def test_a_lowered_limit_of_a_receiver_takes_back_its_mail_only():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=40)
+    campaign, _ = receiving({"yahoo": 40, "other": 10})
+    plan(campaign)
+    ReceiverLimit.objects.filter(operator="yahoo").update(hourly_cap=15)
+
+    run = plan(campaign, NOON + timedelta(minutes=1))
+
+    assert (run.taken_back, run.planned) == (40, 15)
+    assert by_operator() == {"yahoo": 15, "other": 10}
+
+
+def test_a_run_names_the_limits_that_it_used_up():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=5)
+    group = QuotaGroup.objects.create(name="shared", kind="other", daily_cap=12)
+    campaign, boxes = receiving({"yahoo": 20, "other": 30}, fleet={"domains": 2, "daily_cap": 4})
+    campaign.pool.mailboxes.filter(pk__in=[box.pk for box in boxes[:3]]).update(quota_group=group)
+
+    run = plan(campaign)
+
+    assert run.limits == {"slots": 16, "mailboxes": 4, "quota_full": 1, "mailbox_full": 4, "receiver_full": 2}
