@@ -122,12 +122,10 @@ def _of(row: SendingDomain, check: DomainCheck | None, today: date) -> list[Find
     if row.state == SendingDomain.State.BLOCKED:
         remedy = "Find cause and remedy, then lift the block with both as the reason."
         items.insert(0, _own("blocked", f"Blocked by a person: {row.state_reason}", remedy))
-    elif check is None and row.state != SendingDomain.State.RETIRED:
-        items.append(_own("unchecked", "Its records were not looked at yet.", "The console looks within minutes."))
-    elif row.state == SendingDomain.State.NEW and not items:
-        items.append(_own("unchecked", "It is new until the next check.", "The console looks within minutes."))
-    if row.state == SendingDomain.State.DEGRADED and check is not None and not items:
-        items.append(_own("unchecked", "It is degraded until the next check.", "The console looks within minutes."))
+    elif row.state in (SendingDomain.State.NEW, SendingDomain.State.DEGRADED) and not items:
+        until = f"It is {row.state} until its records were looked at again."
+        text = "Its records were not looked at yet." if check is None else until
+        items.append(_own("unchecked", text, "The console looks within minutes."))
     if row.renews_on and row.renews_on <= today + timedelta(days=RENEWAL_DAYS) and row.state != "retired":
         when = "ended" if row.renews_on < today else "ends"
         text = f"The registration {when} on {row.renews_on:%Y-%m-%d}."
