@@ -24,7 +24,8 @@ from outreach.common import csv_files
 from outreach.common.errors import OutreachError
 from tenants.admin.columns import state
 
-MOST_AT_ONCE = 50  # checked while a page waits; more are left to the checks that come by themselves
+MOST_AT_ONCE = 16  # checked while a page waits; more are left to the checks that come by themselves
+PAGE_SECONDS = 15.0  # for which one domain may keep a page waiting
 NAMES = {
     "mx": gettext_lazy("MX: it receives"),
     "spf": gettext_lazy("SPF: who may send"),
@@ -109,7 +110,7 @@ class SendingDomainAdmin(DomainPages):
             self.message_user(request, _("These are checked one after the other, within minutes."), messages.INFO)
             return None
         try:
-            done = checks.run(rows, checks.resolver(), actor=request.actor, now=now())
+            done = checks.run(rows, checks.resolver(run_seconds=PAGE_SECONDS), actor=request.actor, now=now())
         except OutreachError as error:
             self.message_user(request, str(error), messages.ERROR)
             return None

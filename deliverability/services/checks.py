@@ -20,7 +20,7 @@ from django.db import connection
 from deliverability.dns import checks, dmarc, mx, spf, verdict
 from deliverability.dns.findings import Finding, found, worst
 from deliverability.dns.records import Wanted
-from deliverability.dns.resolver import Resolver
+from deliverability.dns.resolver import RUN_SECONDS, Resolver
 from deliverability.models import DomainCheck
 from mailboxes import hosts
 from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
@@ -65,11 +65,11 @@ class Result:
     checks: dict[int, DomainCheck] = field(default_factory=dict)
 
 
-def resolver(nameserver: str = "") -> Resolver:
+def resolver(nameserver: str = "", *, run_seconds: float = RUN_SECONDS) -> Resolver:
     """A resolver for HOST:PORT, else for DNS_NAMESERVER, else for what this machine asks. Raises BadInput."""
     given = nameserver or settings.DNS_NAMESERVER
     try:
-        return Resolver([address_of(given)] if given else None)
+        return Resolver([address_of(given)] if given else None, run_seconds=run_seconds)
     except ValueError as error:
         raise BadInput(f"The name server {given!r} can't be asked: {error}", field="nameserver") from error
 

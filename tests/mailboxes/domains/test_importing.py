@@ -119,12 +119,8 @@ def test_what_can_not_be_taken_says_why(tenant, write, tmp_path):
     }  # fmt: skip
     refused = (tmp_path / "domains.csv.refused.csv").read_text().splitlines()
     assert len(refused) == 8
-    assert counts(run(tenant, tmp_path / "domains.csv.refused.csv", refused_path=tmp_path / "again.csv")) == (
-        0,
-        0,
-        0,
-        7,
-    )
+    again = run(tenant, tmp_path / "domains.csv.refused.csv", refused_path=tmp_path / "again.csv")
+    assert counts(again) == (0, 0, 1, 6)  # who came second to a name that is taken now says nothing new
 
 
 def test_a_domain_and_a_tracking_host_of_another_tenant_are_refused(tenant, write):
