@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
@@ -59,10 +59,16 @@ def judging(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> Non
         signals.setdefault(pk, text)
 
 
+def last_sent(*, domain_ids: Sequence[int], found: dict[int, datetime], **_: Any) -> None:
+    """Say when the last mail of each domain passed its final dot; domains that never sent stay out."""
+    found.update(reports.last_sent_by_domain(domain_ids))
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)
+    hooks.register("mailboxes.last_sent", last_sent)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from campaigns.models import Attempt, Batch, Campaign, Enrolment, Message, PlanRun
+from mailboxes.models import Mailbox
 from outreach.common.freshness import kept
 from tenants.models import Tenant
 
@@ -209,3 +210,9 @@ def refused_mailboxes(tenant: Tenant, day: date) -> dict[int, str]:
 def _surely_before(day: date) -> datetime:
     """A moment at which that day had begun nowhere: what an index on times may leave out, whatever the zone."""
     return datetime.combine(day, time(), UTC) - timedelta(days=1)
+
+
+def last_sent_by_domain(domain_ids: Sequence[int]) -> dict[int, datetime]:
+    """When the last mail of each sending domain passed its final dot, whatever its fate; the ledger notes each dot."""
+    boxes = Mailbox.objects.filter(domain__in=list(domain_ids), last_dot_at__isnull=False).order_by()
+    return dict(boxes.values_list("domain_id").annotate(at=Max("last_dot_at")))

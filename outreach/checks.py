@@ -67,6 +67,18 @@ def insecure_http_stays_on_loopback(app_configs: Any, **kwargs: Any) -> list[Err
     return []
 
 
+LEAST_ALIVE_DAYS = 60  # CASL; also what replies and opt-outs that come late need
+
+
+@register()
+def retired_domains_stay_alive(app_configs: Any, **kwargs: Any) -> list[Error]:
+    """E013: opt-outs have to work for a time after the last mail."""
+    if settings.KEEP_ALIVE_DAYS >= LEAST_ALIVE_DAYS:
+        return []
+    text = f"KEEP_ALIVE_DAYS is {settings.KEEP_ALIVE_DAYS}: unsubscribe hosts have to answer for longer."
+    return [Error(text, hint=f"Set it to {LEAST_ALIVE_DAYS} or more.", id="outreach.E013")]
+
+
 @register(Tags.database, deploy=True)
 def leases_outlive_answers(app_configs: Any, **kwargs: Any) -> list[Warning]:
     """W001: a plan that looks less far ahead than it runs leaves mailboxes idle between runs."""

@@ -21,9 +21,10 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
+from deliverability.services import checks
 from mailboxes.models import Mailbox
 from mailboxes.services import ramp, undo
-from outreach.common import circumstances, isolation
+from outreach.common import circumstances, isolation, queues
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
 
@@ -175,6 +176,19 @@ def forget_undo() -> int:
     return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk))
 
 
+def check_domains() -> int:
+    """Ring for the tenants that have domains due for a check: DNS may be slow, and nobody waits for it here."""
+    tenants = checks.tenants_with_due(now())
+    for tenant_id in tenants:
+        queues.ring("deliverability.tasks.check_domains", tenant_id, queue="checks")
+    return len(tenants)
+
+
+def forget_checks() -> int:
+    """Delete the checks of domains that nobody needs any more."""
+    return each(Tenant.objects.order_by("pk"), lambda tenant: checks.forget(tenant.pk, now=now()))
+
+
 @dataclass(slots=True)
 class Work:
     """One row of the table: what, how often in seconds, and when it is next due (monotonic)."""
@@ -191,6 +205,8 @@ def table() -> list[Work]:
         Work("months", months, 6 * 3600),
         Work("ramps", ramps, settings.RAMP_EVERY_SECONDS),  # before the plan, which reads the caps
         Work("forget_undo", forget_undo, 6 * 3600),
+        Work("forget_checks", forget_checks, 6 * 3600),
+        Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

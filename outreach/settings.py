@@ -184,6 +184,17 @@ RING_AGAIN_SECONDS = env.list("RING_AGAIN_SECONDS", cast=int, default=[30, 60]) 
 SWEEP_EVERY_SECONDS = env.float("SWEEP_EVERY_SECONDS", default=5)
 RAMP_EVERY_SECONDS = env.float("RAMP_EVERY_SECONDS", default=60)  # whether some tenant's day has begun
 
+# --- Sending domains ---------------------------------------------------------------------------------
+
+DNS_NAMESERVER = env.str("DNS_NAMESERVER", default="")  # HOST:PORT of the one to ask; empty: those of this machine
+DNS_CHECKS_AT_ONCE = env.int("DNS_CHECKS_AT_ONCE", default=16)  # domains that one worker asks about together
+DOMAIN_CHECKS_EVERY_SECONDS = env.float("DOMAIN_CHECKS_EVERY_SECONDS", default=60)  # whether some domain is due
+DOMAIN_CHECK_SECONDS = env.int("DOMAIN_CHECK_SECONDS", default=21600)  # between two checks of a domain in order
+DOMAIN_CHECK_AGAIN_SECONDS = env.int("DOMAIN_CHECK_AGAIN_SECONDS", default=600)  # and of any other
+KEEP_ALIVE_DAYS = env.int("KEEP_ALIVE_DAYS", default=90)  # MX and unsubscribe host after a domain's last mail
+TRACKING_TARGET = env.str("TRACKING_TARGET", default=urlsplit(PUBLIC_URL).hostname or "localhost")
+DMARC_REPORTS = env.str("DMARC_REPORTS", default="")  # address that takes reports; empty: each domain's postmaster
+
 # --- Django --------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -15,6 +15,7 @@ OPERATE = READ | {
     "campaigns.suppress",
     "mailboxes.quarantine",
     "mailboxes.hold",
+    "deliverability.check",
 }
 MANAGE = OPERATE | {
     "tenants.approve",

@@ -95,9 +95,20 @@ class Resolver:
         for address, _port in self.nameservers:
             ipaddress.ip_address(address)  # a name would have to be asked of the system
         self.timeout_seconds, self.tries = timeout_seconds, tries
+        self.run_seconds, self.run_questions = run_seconds, run_questions
         self.deadline = time.monotonic() + run_seconds
         self.questions_left = run_questions
         self._known: dict[tuple[str, Kind], Answer] = {}
+
+    def fresh(self) -> Resolver:
+        """One for the next run, with the same servers and limits and nothing remembered."""
+        return Resolver(
+            self.nameservers,
+            timeout_seconds=self.timeout_seconds,
+            tries=self.tries,
+            run_seconds=self.run_seconds,
+            run_questions=self.run_questions,
+        )
 
     def ask(self, name: str, kind: Kind) -> Answer:
         """Return the records of `name`, at the end of its CNAMEs unless they are what is asked for."""

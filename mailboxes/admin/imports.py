@@ -1,4 +1,4 @@
-"""Imports of mailboxes, and taking one back."""
+"""Imports of mailboxes and sending domains, and taking one back."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from tenants.admin.columns import labelled, link_to
 class ImportAdmin(TenantAdmin):
     area = "mailboxes"
     list_display = (
-        "file_name", "created_at", "state_label", "created", "updated", "unchanged", "refused", "tenant", "row_list",
+        "file_name", "kind", "created_at", "state_label", "created", "updated", "unchanged", "refused", "tenant",
+        "row_list",
     )  # fmt: skip
-    list_filter = ("state", "tenant")
+    list_filter = ("kind", "state", "tenant")
     list_select_related = ("tenant",)
     search_fields = ("file_name", "source")
     fieldsets = (
-        (None, {"fields": ("file_name", "file_hash", "source", "renamed", "tenant")}),
+        (None, {"fields": ("kind", "file_name", "file_hash", "source", "renamed", "tenant")}),
         (_("Who and when"), {"fields": ("by_kind", "by_user", "by_key_id", "created_at", "undo_until")}),
         (_("Result"), {"fields": ("created", "updated", "unchanged", "refused", "row_list")}),
         (_("State"), {"fields": ("state_label", "rolled_back_at")}),
@@ -41,7 +42,9 @@ class ImportAdmin(TenantAdmin):
 
     @admin.action(description=_("Roll back"), permissions=["roll_back"])
     def roll_back(self, request, queryset):
-        question = _("Mailboxes get back what they had before; new ones are deleted, or retired if they have mail.")
+        question = _(
+            "Mailboxes and domains get back what they had before; new ones are deleted, or retired if they have mail."
+        )
         return self.ask(request, queryset, imports.roll_back, question=question)
 
     def has_roll_back_permission(self, request):
@@ -51,12 +54,14 @@ class ImportAdmin(TenantAdmin):
 @admin.register(ImportedRow)
 class ImportedRowAdmin(TenantAdmin):
     area = "mailboxes"
-    list_display = ("line", "of", "is_new", "mailbox_link", "tenant")
+    list_display = ("line", "of", "is_new", "subject", "tenant")
     list_filter = ("is_new", "tenant")
     linked_by = ("of__id__exact",)
     list_select_related = ("of", "tenant")
-    fields = ("of", "line", "is_new", "mailbox_link", "before", "after", "tenant")
+    fields = ("of", "line", "is_new", "subject", "before", "after", "tenant")
 
-    @admin.display(description=_("mailbox"))
-    def mailbox_link(self, row):
-        return link_to("mailboxes_mailbox", row.mailbox_ref, id__exact=row.mailbox_ref)
+    @admin.display(description=_("of"))
+    def subject(self, row):
+        if row.domain_ref is not None:
+            return link_to("mailboxes_sendingdomain", _("domain %d") % row.domain_ref, id__exact=row.domain_ref)
+        return link_to("mailboxes_mailbox", _("mailbox %d") % row.mailbox_ref, id__exact=row.mailbox_ref)

@@ -12,8 +12,9 @@ from django.http import Http404, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from mailboxes import hosts
 from mailboxes.models import ProviderAccount, QuotaGroup
 from mailboxes.services import providers, quotas
 from tenants.admin.base import TenantAdmin
@@ -36,6 +37,21 @@ class LimitsForm(forms.Form):
             del self.fields["quota_group"]
 
 
+class SpfForm(forms.Form):
+    """Terms with blanks between."""
+
+    spf_terms = forms.CharField(
+        max_length=2000,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        label=_("Terms"),
+        help_text=_("As in: include:_spf.example.net 192.0.2.7 198.51.100.0/24. Empty: as known of the host."),
+    )
+
+    def clean_spf_terms(self):
+        return self.cleaned_data["spf_terms"].split()
+
+
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(TenantAdmin):
     area = "mailboxes"
@@ -51,10 +67,11 @@ class ProviderAccountAdmin(TenantAdmin):
     fieldsets = (
         (None, {"fields": ("tenant", "kind", "host", "port", "security", "mailbox_list")}),
         (_("Limits"), {"fields": ("hourly_cap", "quota_group", "hours")}),
-        (_("Reading and SPF"), {"fields": ("imap_host", "imap_port", "spf_terms")}),
+        (_("Reading"), {"fields": ("imap_host", "imap_port")}),
+        (_("What SPF has to cover"), {"fields": ("spf",)}),
         (_("State"), {"fields": ("state_label", "state_reason", "blocked_until", "created_at")}),
     )
-    actions = ("pause", "suspend", "activate")
+    actions = ("pause", "suspend", "activate", "set_spf_terms")
     targets = {"pause": "paused", "suspend": "suspended", "activate": "active"}
 
     state_label = labelled("state", _("state"))
@@ -103,6 +120,18 @@ class ProviderAccountAdmin(TenantAdmin):
 
         return self.form_page(request, form, title=gettext("Limits of %s") % account, save=save, done=gettext("Saved."))
 
+    @admin.display(description=_("terms"))
+    def spf(self, row):
+        terms = hosts.spf_terms(row.host, row.spf_terms)
+        if not terms:
+            return _("nobody said: no domain that uses it can be verified")
+        return " ".join(terms) + ("" if row.spf_terms else f" ({_('as known of the host')})")
+
+    @admin.action(description=_("Set what SPF has to cover"), permissions=["set_spf_terms"])
+    def set_spf_terms(self, request, queryset):
+        question = _("The domains whose mailboxes leave by these accounts are checked for it within minutes.")
+        return self.ask(request, queryset, providers.set_spf_terms, question=question, form_class=SpfForm)
+
     @admin.action(description=_("Pause"), permissions=["set_state"])
     def pause(self, request, queryset):
         question = _("Nothing more leaves by these accounts; the mail that waits in their mailboxes goes back.")
@@ -116,6 +145,9 @@ class ProviderAccountAdmin(TenantAdmin):
     @admin.action(description=_("Put back to work"), permissions=["set_state"])
     def activate(self, request, queryset):
         return self.each(request, queryset, providers.activate)
+
+    def has_set_spf_terms_permission(self, request):
+        return request.actor.can("mailboxes.import")
 
     def has_set_state_permission(self, request):
         return request.actor.can("mailboxes.set_account_state")

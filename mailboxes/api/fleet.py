@@ -26,7 +26,11 @@ class PoolOutput(Output):
 class DomainOutput(Output):
     class Meta:
         model = SendingDomain
-        fields = ("id", "name", "state", "hourly_cap", "created_at")
+        fields = (
+            *("id", "name", "state", "state_reason", "checked_at", "hourly_cap", "daily_cap", "ramp_cap"),
+            *("dkim_selectors", "tracking_host", "return_path", "registrar", "registered_on", "renews_on"),
+            *("retired_at", "created_at"),
+        )
 
 
 class AccountOutput(Output):

@@ -23,12 +23,13 @@ class OrganisationalName(models.CharField):
         return value
 
 
-@history.track(without=("checked_at",))
+@history.track(without=("checked_at", "check_due_at"))
 class SendingDomain(Moves, TenantOwned):
     """A domain or subdomain that mail is sent from; belongs to exactly one tenant.
 
-    It becomes verified by a check of its DNS records only. `daily_cap` is a person's, `ramp_cap` the ramp's. Receivers
-    see all domains below one `organisational` domain as one sender, so their caps are counted there.
+    It becomes verified by a check of its DNS records only, also after a block was lifted. `daily_cap` is a person's,
+    `ramp_cap` the ramp's. Receivers see all domains below one `organisational` domain as one sender, so their caps are
+    counted there.
     """
 
     class State(models.TextChoices):
@@ -40,10 +41,10 @@ class SendingDomain(Moves, TenantOwned):
 
     STATE_FIELD = "state"
     MOVES = {
-        "new": frozenset({"verified", "degraded", "blocked", "retired"}),
+        "new": frozenset({"verified", "blocked", "retired"}),
         "verified": frozenset({"degraded", "blocked", "retired"}),
         "degraded": frozenset({"verified", "blocked", "retired"}),
-        "blocked": frozenset({"verified", "degraded", "retired"}),
+        "blocked": frozenset({"new", "retired"}),
         "retired": frozenset(),
     }
     SENDABLE = ("verified", "degraded")
@@ -66,6 +67,9 @@ class SendingDomain(Moves, TenantOwned):
 
     state_reason = models.CharField(max_length=500, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    check_due_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("When its records are looked at next; empty: at once.")
+    )
     dkim_selectors = ArrayField(
         models.CharField(max_length=63), default=list, blank=True, help_text=_("Of the keys that sign its mail.")
     )
@@ -94,7 +98,10 @@ class SendingDomain(Moves, TenantOwned):
                 name="domain_ramp_has_cap",
             ),
         ]
-        indexes = [models.Index(fields=["organisational"], name="domain_organisational")]
+        indexes = [
+            models.Index(fields=["organisational"], name="domain_organisational"),
+            models.Index(fields=["check_due_at"], condition=~Q(state="retired"), name="domain_check_due"),
+        ]
 
     def __str__(self) -> str:
         return self.name

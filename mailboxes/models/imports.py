@@ -1,4 +1,4 @@
-"""Imports of mailboxes, and what it takes to undo one."""
+"""Imports of mailboxes and of sending domains, and what it takes to undo one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ class Import(Moves, TenantOwned):
     rows that could undo it are gone.
     """
 
+    class Kind(models.TextChoices):
+        MAILBOXES = "mailboxes", _("mailboxes")
+        DOMAINS = "domains", _("sending domains")
+
     class State(models.TextChoices):
         DONE = "done", _("done")
         ROLLED_BACK = "rolled_back", _("rolled back")
@@ -28,6 +32,7 @@ class Import(Moves, TenantOwned):
     STATE_FIELD = "state"
     MOVES = {"done": frozenset({"rolled_back"}), "rolled_back": frozenset()}
 
+    kind = models.CharField(_("what"), max_length=10, choices=Kind, default=Kind.MAILBOXES, db_default="mailboxes")
     file_name = models.CharField(_("file"), max_length=255)
     file_hash = models.CharField(_("SHA-256"), max_length=64)
     source = models.CharField(_("source"), max_length=100, blank=True)
@@ -58,6 +63,7 @@ class Import(Moves, TenantOwned):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=["done", "rolled_back"]), name="import_state_known"),
+            models.CheckConstraint(condition=Q(kind__in=["mailboxes", "domains"]), name="import_kind_known"),
             models.CheckConstraint(
                 condition=~Q(state="rolled_back") ^ Q(rolled_back_at__isnull=False), name="import_rolled_back_has_time"
             ),
@@ -68,21 +74,22 @@ class Import(Moves, TenantOwned):
 
 
 class ImportedRow(TenantOwned):
-    """What one row of a file made of one mailbox, to be undone. Rows that changed nothing have none.
+    """What one row of a file made of one mailbox or one domain, to be undone. Rows that changed nothing have none.
 
-    `mailbox_ref` is no key, since the mailbox may go when the import is undone. A password of before is sealed to
-    this row; of the one that the import left there is a digest of the sealed bytes.
+    `mailbox_ref` and `domain_ref` are no keys, since the row may go when the import is undone. A password of before
+    is sealed to this row; of the one that the import left there is a digest of the sealed bytes.
     """
 
     of = TenantForeignKey("mailboxes.Import", on_delete=models.CASCADE, related_name="rows", verbose_name=_("import"))
     line = models.PositiveIntegerField(_("line"))
-    mailbox_ref = models.BigIntegerField(_("mailbox"))
+    mailbox_ref = models.BigIntegerField(_("mailbox"), null=True, blank=True)
+    domain_ref = models.BigIntegerField(_("sending domain"), null=True, blank=True)
     is_new = models.BooleanField(_("new"))
     before = models.JSONField(_("before"), default=dict)
     after = models.JSONField(_("after"), default=dict)
     sealed_before = models.BinaryField(default=b"", editable=False)
     seal_ref = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    digest_after = models.BinaryField(editable=False)
+    digest_after = models.BinaryField(default=b"", editable=False)
 
     class Meta:
         ordering = ("of", "line")
@@ -91,10 +98,19 @@ class ImportedRow(TenantOwned):
         indexes = [
             models.Index(fields=["of", "line"], name="importedrow_of"),
             models.Index(fields=["mailbox_ref", "of"], name="importedrow_mailbox"),
+            models.Index(fields=["domain_ref", "of"], condition=Q(domain_ref__isnull=False), name="importedrow_domain"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(mailbox_ref=None) ^ Q(domain_ref=None), name="importedrow_of_one_kind")
         ]
 
     def __str__(self) -> str:
         return f"{self.of_id}, {self.line}"
+
+    @property
+    def ref(self) -> int:
+        """The id of the mailbox or domain."""
+        return self.mailbox_ref or self.domain_ref or 0
 
 
 PASSWORD_BEFORE = sealed_fields.register("mailboxes.ImportedRow", "sealed_before", "smtp_password")

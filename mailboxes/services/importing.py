@@ -32,7 +32,6 @@ from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 500
-LONGEST_SOURCE = 100  # characters
 SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds")  # what a file may change
 SECRET = ("sealed_password", "hold", "failures", "state_reason")
 
@@ -66,8 +65,7 @@ def import_mailboxes(
     Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
     """
     actor.require("mailboxes.import", tenant)
-    if len(source) > LONGEST_SOURCE:
-        raise BadInput(f"Name the source with at most {LONGEST_SOURCE} characters.", field="source")
+    imports.judge_source(source)
     report = Report(dry_run=dry_run, preview=Preview() if dry_run else None)
     columns = {**imports.columns_of(tenant, source), **(mapping or {})}
     with Table(path, mailbox_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:
@@ -152,6 +150,9 @@ class _Import:
         if self.capped and not report.dry_run:
             hooks.call("mailboxes.cap_lowered", mailbox_ids=sorted(self.capped), reason="cap lowered")
         Tenant.objects.filter(pk=self.tenant.pk).update(plan_wanted_at=Now())
+        if self.made["domains"] or self.accounts.made:  # another way out, which SPF may not cover yet
+            names = SendingDomain.objects.filter(tenant=self.tenant, name__in=list(self.domains))
+            names.exclude(state=SendingDomain.State.RETIRED).update(check_due_at=None)
         for name in ("created", "updated", "unchanged", "refused"):
             setattr(self.done, name, getattr(report, name))
         self.done.made = self.made | {"accounts": self.accounts.made}

@@ -1,4 +1,4 @@
-"""A whole import of mailboxes taken back, row by row, in one transaction."""
+"""A whole import of mailboxes or sending domains taken back, row by row, in one transaction."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import IntegrityError, connection
-from django.db.models import Model
 from django.utils import timezone
 
 from mailboxes import acts
 from mailboxes.models import Import, ImportedRow, Mailbox, Pool, ProviderAccount, Rotation, SendingDomain
 from mailboxes.models.imports import PASSWORD_BEFORE
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import undo
+from mailboxes.services import undo, undo_domains
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove, Missing
 from outreach.common.sealing import SealBroken
@@ -23,6 +22,7 @@ from tenants.services.actors import Actor
 
 MADE: dict[str, Any] = {"pools": Pool, "domains": SendingDomain, "accounts": ProviderAccount}
 NAMED = 20  # rows that stand in a refusal's sentence; its details have all
+LONGEST_SOURCE = 100  # characters
 RESTORED = [*(name.removesuffix("_id") for name in undo.KEPT), "state", "sealed_password"]
 
 
@@ -34,9 +34,16 @@ def find(tenant: Tenant, number: int) -> Import:
     return found
 
 
-def columns_of(tenant: Tenant, source: str) -> dict[str, str]:
-    """The mapping that the last import of that source used."""
-    last = Import.objects.filter(tenant=tenant, source=source).order_by("-pk") if source else Import.objects.none()
+def judge_source(source: str) -> None:
+    """Raise BadInput for a name that is too long."""
+    if len(source) > LONGEST_SOURCE:
+        raise BadInput(f"Name the source with at most {LONGEST_SOURCE} characters.", field="source")
+
+
+def columns_of(tenant: Tenant, source: str, kind: str = Import.Kind.MAILBOXES) -> dict[str, str]:
+    """The mapping that the last import of that source and kind used."""
+    last = Import.objects.filter(tenant=tenant, kind=kind, source=source).order_by("-pk")
+    last = last if source else Import.objects.none()
     return dict(last.values_list("columns", flat=True).first() or {})
 
 
@@ -55,33 +62,33 @@ def roll_back(done: Import, *, actor: Actor, reason: str = "") -> Import:
     done.move_to(Import.State.ROLLED_BACK)
     if done.undo_until is None:
         raise InvalidMove(f"What could undo import {done.pk} was deleted after {undo.DAYS} days.")
+    if done.kind == Import.Kind.DOMAINS:
+        return _rolled_back(done, actor, reason, **undo_domains.restore(done))
     rows = list(done.rows.order_by("mailbox_ref"))
     if any(row.is_new for row in rows):
         actor.require("mailboxes.quarantine", done)
         actor.require("mailboxes.release", done)  # who may not put one back may not end one either
-    refs = [row.mailbox_ref for row in rows]
+    refs = [row.ref for row in rows]
     found = Mailbox.objects.filter(tenant=done.tenant_id, pk__in=refs).order_by("pk").select_for_update(no_key=True)
     boxes = {box.pk: box for box in found}
     _refuse_changed(done, rows, boxes)
     withdrawn, capped = _restore([row for row in rows if not row.is_new], boxes)
-    new = [boxes[row.mailbox_ref] for row in rows if row.is_new]
+    new = [boxes[row.ref] for row in rows if row.is_new]
     retired = _end(done, new)
     if withdrawn or retired:
         hooks.call("mailboxes.withdrawn", mailbox_ids=sorted(withdrawn + retired), reason="import rolled back")
     if capped:
         hooks.call("mailboxes.cap_lowered", mailbox_ids=sorted(capped), reason="import rolled back")
     done.rows.update(sealed_before=b"")
+    return _rolled_back(
+        done, actor, reason, restored=len(rows) - len(new), deleted=len(new) - len(retired), retired=len(retired)
+    )
+
+
+def _rolled_back(done: Import, actor: Actor, reason: str, **counts: int) -> Import:
     done.rolled_back_at, done.undo_until = timezone.now(), None
     done.save(update_fields=["state", "rolled_back_at", "undo_until"])
-    audit.record(
-        actor,
-        "import.rolled_back",
-        done,
-        reason=reason,
-        restored=len(rows) - len(new),
-        deleted=len(new) - len(retired),
-        retired=len(retired),
-    )
+    audit.record(actor, "import.rolled_back", done, reason=reason, **counts)
     return done
 
 
@@ -90,9 +97,9 @@ def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, 
     policy = approvals.policy_of(done.tenant_id)
     wrong: dict[int, list[str]] = {}
     for row in rows:
-        box = boxes.get(row.mailbox_ref)
+        box = boxes.get(row.ref)
         if box is None or box.state == Mailbox.State.RETIRED:
-            wrong[row.mailbox_ref] = ["the mailbox" if box is None else "state"]
+            wrong[row.ref] = ["the mailbox" if box is None else "state"]
             continue
         names = [undo.SHOWN.get(name, name) for name in undo.COMPARED if getattr(box, name) != row.after[name]]
         if bytes(row.digest_after) != undo.digest(box):
@@ -100,7 +107,7 @@ def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, 
         if not names and not row.is_new and acts.raised_cap(policy, box, daily_cap=row.before["daily_cap"]) is not None:
             names.append("daily_cap (going back is a raise that needs a second person)")
         if names:
-            wrong[row.mailbox_ref] = names
+            wrong[row.ref] = names
     if not wrong:
         return
     later: dict[int, str] = {}
@@ -108,8 +115,8 @@ def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, 
         tenant=done.tenant_id, mailbox_ref__in=wrong, of__gt=done.pk, of__state=Import.State.DONE
     )
     for ref, number, name in others.order_by("of").values_list("mailbox_ref", "of", "of__file_name"):
-        later.setdefault(ref, f" by import {number} ({name})")
-    lines = {row.mailbox_ref: row.line for row in rows}
+        later.setdefault(ref or 0, f" by import {number} ({name})")
+    lines = {row.ref: row.line for row in rows}
     told = [
         f"line {lines[ref]}, {boxes.get(ref) or f'mailbox {ref}'}: {', '.join(names)}{later.get(ref, '')}"
         for ref, names in sorted(wrong.items(), key=lambda entry: lines[entry[0]])
@@ -126,7 +133,7 @@ def _restore(rows: Iterable[ImportedRow], boxes: dict[int, Mailbox]) -> tuple[li
     keyring = sealing.keyring()
     changed, withdrawn, capped = [], [], []
     for row in rows:
-        box = boxes[row.mailbox_ref]
+        box = boxes[row.ref]
         if row.before["daily_cap"] < box.daily_cap:
             capped.append(box.pk)
         was_held = row.before["hold"] != box.hold
@@ -155,7 +162,7 @@ def _restore(rows: Iterable[ImportedRow], boxes: dict[int, Mailbox]) -> tuple[li
 def _end(done: Import, new: Sequence[Mailbox]) -> list[int]:
     """Delete the new mailboxes that nothing refers to, and what was made for them; retire the others."""
     ids = [box.pk for box in new]
-    needed = _referred_to(Mailbox, ids)
+    needed = undo.referred_to(Mailbox, ids)
     unused = [pk for pk in ids if pk not in needed]
     retired = sorted(needed)
     try:
@@ -163,23 +170,10 @@ def _end(done: Import, new: Sequence[Mailbox]) -> list[int]:
         Mailbox.objects.filter(pk__in=unused).delete()
         for kind, model in MADE.items():
             made = done.made.get(kind, [])
-            model.objects.filter(tenant=done.tenant_id, pk__in=set(made) - _referred_to(model, made)).delete()
+            model.objects.filter(tenant=done.tenant_id, pk__in=set(made) - undo.referred_to(model, made)).delete()
     except IntegrityError as error:
         raise BadInput("One of the new mailboxes got its first mail just now. Try again.") from error
     Mailbox.objects.filter(pk__in=retired).update(
         state=Mailbox.State.RETIRED, state_reason=f"Import {done.pk} was rolled back"
     )
     return retired
-
-
-def _referred_to(model: type[Model], ids: Sequence[int]) -> set[int]:
-    """Which of these rows others point to, whatever app they belong to; the planner's notes don't count."""
-    found: set[int] = set()
-    for relation in model._meta.get_fields(include_hidden=True):
-        if not (relation.auto_created and (relation.one_to_many or relation.one_to_one)):
-            continue
-        field: Any = relation.remote_field
-        if field.model is not Rotation:
-            rows = field.model._base_manager.filter(**{f"{field.name}__in": ids}).order_by()
-            found.update(rows.values_list(field.attname, flat=True).distinct())
-    return found

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from mailboxes.models import Mailbox, ProviderAccount
+from collections.abc import Iterable
+
+from mailboxes import hosts
+from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
 from outreach.common import hooks, repeating
+from outreach.common.errors import BadInput
 from tenants.services import approvals, audit
 from tenants.services.actors import Actor
+
+MOST_TERMS = 30
 
 
 def _stop(account: ProviderAccount, state: str, actor: Actor, reason: str) -> ProviderAccount:
@@ -49,4 +55,30 @@ def activate(
     audit.record(
         actor, "account.active", account, reason=reason, before=before, after=account.state, approval=used and used.pk
     )
+    return account
+
+
+@repeating.atomic
+def set_spf_terms(
+    account: ProviderAccount, spf_terms: Iterable[str], *, actor: Actor, reason: str = ""
+) -> ProviderAccount:
+    """Say what SPF has to cover for mail that leaves by this account: addresses, networks, include:NAME.
+
+    None: as known of the host. The domains that use it are checked anew soon. Raises BadInput.
+    """
+    actor.require("mailboxes.import", account)
+    try:
+        terms = list(dict.fromkeys(hosts.parse_term(term) for term in spf_terms if term.strip()))
+    except ValueError as error:
+        raise BadInput(
+            f"Write addresses, networks or include:NAME, with blanks between: {error}", field="spf_terms"
+        ) from error
+    if len(terms) > MOST_TERMS:
+        raise BadInput(f"At most {MOST_TERMS} terms, since SPF allows ten look-ups.", field="spf_terms")
+    account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    before, account.spf_terms = account.spf_terms, terms
+    account.save(update_fields=["spf_terms"])
+    used = Mailbox.objects.filter(home=account).values("domain_id")
+    SendingDomain.objects.filter(pk__in=used).exclude(state=SendingDomain.State.RETIRED).update(check_due_at=None)
+    audit.record(actor, "account.spf_terms_set", account, reason=reason, before=before, after=terms)
     return account

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import CASCADE, Model
 from django.utils import timezone
 
-from mailboxes.models import Import, ImportedRow, Mailbox
+from mailboxes.models import Import, ImportedRow, Mailbox, Rotation
 from mailboxes.models.imports import PASSWORD_BEFORE
 from outreach.common.sealing import Keyring
 
@@ -61,3 +62,19 @@ def forget(tenant_id: int) -> int:
 
 def until() -> Any:
     return timezone.now() + timedelta(days=DAYS)
+
+
+def referred_to(model: type[Model], ids: Iterable[int]) -> set[int]:
+    """Which of these rows others point to, whatever app they belong to.
+
+    The planner's notes don't count, nor do rows that go with the one they point to, as checks of a domain do.
+    """
+    found: set[int] = set()
+    for relation in model._meta.get_fields(include_hidden=True):
+        if not (relation.auto_created and (relation.one_to_many or relation.one_to_one)):
+            continue
+        field: Any = relation.remote_field
+        if field.model is not Rotation and field.remote_field.on_delete is not CASCADE:
+            rows = field.model._base_manager.filter(**{f"{field.name}__in": list(ids)}).order_by()
+            found.update(rows.values_list(field.attname, flat=True).distinct())
+    return found

@@ -46,6 +46,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
             entry(_("Uncertain mail"), "help", "uncertain", "campaigns.view"),
+            entry(_("What waits for whom"), "pending", "waiting", "deliverability.view"),
             entry(_("Stops"), "front_hand", "campaigns_stop_changelist", "campaigns.view"),
             entry(_("Waits for two"), "how_to_vote", "tenants_approval_changelist", "tenants.view"),
         ],
@@ -78,6 +79,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
+        (_("Checks of domains"), "fact_check", "deliverability_domaincheck", "deliverability.view"),
     ),
     models(
         _("Who may"),

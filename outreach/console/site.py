@@ -39,7 +39,7 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def extra_urls(self) -> list[Any]:
         """The custom pages; imported late, since they use models."""
-        from outreach.console import account, dashboard, people
+        from outreach.console import account, dashboard, people, waiting
 
         return [
             path("second-factor/", account.second_factor, name="second_factor"),  # for who is half in, like the next
@@ -55,6 +55,8 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
             path("roles/", self.admin_view(people.roles), name="roles"),
             path("live/", self.admin_view(dashboard.live), name="live"),
             path("sent.json", self.admin_view(dashboard.sent), name="sent_chart"),
+            path("waiting/", self.admin_view(waiting.waiting), name="waiting"),
+            path("waiting/<slug:slug>/records.<slug:kind>", self.admin_view(waiting.records), name="waiting_records"),
             path("uncertain/", self.admin_view(dashboard.uncertain), name="uncertain"),
         ]
 

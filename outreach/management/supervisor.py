@@ -205,6 +205,7 @@ def programs(*, port: int, send: int) -> list[Program]:
         web(port),
         *(Program(f"send-{number}", lambda: worker.work("send")) for number in range(1, send + 1)),
     ]
+    found += [Program("checks", lambda: worker.work("checks"))]
     found += [Program("bulk", lambda: worker.work("bulk")), Program("cron", worker.keep_time)]
     return found
 

@@ -176,7 +176,23 @@
     renew(place);
   }
 
+  /* Buttons that put the text of another element on the clipboard. */
+  async function copy(event) {
+    const button = event.target.closest("[data-copy]");
+    if (!button) {
+      return;
+    }
+    const text = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(text.textContent.trim());
+      button.textContent = button.dataset.copied;
+    } catch (_error) {
+      getSelection().selectAllChildren(text); /* plain http has no clipboard: the text is marked to be copied by hand */
+    }
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
+    document.addEventListener("click", copy);
     const places = document.querySelectorAll("[data-chart]");
     places.forEach(start);
     document.addEventListener("click", chooseRange);

@@ -15,6 +15,8 @@ from django_otp import DEVICE_ID_SESSION_KEY
 
 from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun, Stop
 from campaigns.services import suppression
+from deliverability.dns.findings import found
+from deliverability.models import DomainCheck
 from mailboxes.models import (
     Allowance,
     AllowanceReturn,
@@ -162,6 +164,10 @@ class World:
         ImportedRow.objects.create(
             tenant=self.tenant, of=done, line=2, mailbox_ref=self.mailboxes[0].pk, is_new=False,
             before=undo.image(box) | {"daily_cap": 30}, after=undo.image(box), digest_after=undo.digest(box),
+        )  # fmt: skip
+        DomainCheck.objects.create(
+            tenant=self.tenant, domain=box.domain, at=now(), level="fail", outcome="failed",
+            findings=[found("spf", "fail", "missing", "There is no <b>SPF</b> record.", "Publish one.").as_dict()],
         )  # fmt: skip
         Attempt.objects.create(
             tenant=self.tenant, message_ref=self.messages[4].pk, mailbox_ref=self.mailboxes[0].pk, at=now(),

@@ -13,7 +13,14 @@ READS = {
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
-    "mailboxes.imports.columns_of", "mailboxes.imports.find",
+    "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.imports.judge_source",
+    "mailboxes.domain_rows.judge", "mailboxes.domains.is_lower", "mailboxes.domains.judge",
+    "mailboxes.domains.keep_alive_until", "mailboxes.domains.last_sent", "mailboxes.domains.of_others",
+    "mailboxes.domains.parse_name", "mailboxes.domains.plain", "mailboxes.domains.selectors",
+    "mailboxes.undo.referred_to", "mailboxes.undo_domains.image", "mailboxes.undo_domains.note",
+    "deliverability.checks.address_of", "deliverability.checks.findings_of", "deliverability.checks.latest",
+    "deliverability.checks.look", "deliverability.checks.questions", "deliverability.checks.resolver",
+    "deliverability.checks.tenants_with_due", "deliverability.checks.wanted_of",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan", "tenants.actors.of_command",
@@ -42,6 +49,10 @@ PARTS = {
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
     "mailboxes.ramp.come_back",  # part of a release from quarantine
+    "deliverability.checks.forget",  # keeps the time for which checks are kept
+    "mailboxes.domains.locked",
+    "mailboxes.domains.mailboxes_of",
+    "mailboxes.undo_domains.restore",  # imports.roll_back has asked
     "mailboxes.undo.forget",  # keeps the time for which replaced passwords are kept
     "tenants.audit.record",  # takes the actor first
     "tenants.audit.refused",

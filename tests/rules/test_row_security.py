@@ -26,6 +26,7 @@ DEFINERS = {
     "app_invitation_of_token(bytea)",
     "app_tenant_of_slug(text)",
     "campaigns_attempt_months(date,integer)",
+    "domains_of_others(bigint,text[],text[])",
     "mailboxes_of_others(bigint,text[],text[])",
 }
 

@@ -2,78 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from typing import Any
-
-from django.core.management.base import CommandError, CommandParser
-
-from mailboxes.services import importing, imports
-from outreach.common.errors import BadInput, OutreachError
-from outreach.common.import_commands import ImportCommand
-from outreach.common.refusals import Report
-from tenants.management import acting
+from mailboxes.management.imports import FleetImport
+from mailboxes.models import Import
+from mailboxes.services import importing
 
 
-class Command(ImportCommand):
+class Command(FleetImport):
     help = (
         "Import mailboxes. Columns: address, pool, smtp_host, smtp_port, smtp_security (tls, starttls); optional "
         "display_name, reserve (yes, no), smtp_username, smtp_password, daily_cap, min_gap_seconds."
     )
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        next(action for action in parser._actions if action.dest == "file").nargs = "?"
-        parser.add_argument("--tenant", metavar="SLUG", required=True)
-        parser.add_argument(
-            "--map",
-            metavar="TITLE=NAME",
-            action="append",
-            default=[],
-            help="what a column of the file is; NAME empty: leave it out",
-        )
-        parser.add_argument("--source", metavar="NAME", default="", help="where the file comes from: its --map is kept")
-        parser.add_argument("--preview", metavar="FILE", help="with --dry-run: what becomes of each row, as JSON lines")
-        parser.add_argument("--rollback", metavar="ID", type=int, help="take that import back instead of a file in")
-
-    def handle(self, *, file: str | None, json: bool, **options: Any) -> None:  # type: ignore[override]
-        if options["rollback"] is not None:
-            self._roll_back(options, as_json=json)
-        elif file is None:
-            raise CommandError("Name a FILE, or an import with --rollback ID.", returncode=1)
-        else:
-            super().handle(file=file, json=json, **options)
-
-    def reports(self, options: dict[str, Any]) -> Iterable[Report]:
-        with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
-            yield from importing.import_mailboxes(
-                tenant,
-                options["file"],
-                actor=actor,
-                dry_run=options["dry_run"],
-                refused_path=options["refused"],
-                sheet=options["sheet"],
-                source=options["source"],
-                mapping=_mapping(options["map"]),
-            )
-
-    def _roll_back(self, options: dict[str, Any], *, as_json: bool) -> None:
-        try:
-            with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
-                done = imports.roll_back(imports.find(tenant, options["rollback"]), actor=actor)
-        except OutreachError as error:
-            if as_json:
-                self.stdout.write(json.dumps({"error": error.code, "message": str(error), **error.details}))
-            raise CommandError(str(error), returncode=2 if error.http_status == 409 else 1) from error
-        result = {"import": done.pk, "state": done.state, "created": done.created, "updated": done.updated}
-        self.stdout.write(json.dumps(result) if as_json else f"import {done.pk} was rolled back")
-
-
-def _mapping(given: list[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        title, sign, name = text.rpartition("=")
-        if not sign or not title.strip():
-            raise BadInput(f"--map {text!r} has no TITLE=NAME.", field="map")
-        found[title.strip()] = name.strip()
-    return found
+    kind = Import.Kind.MAILBOXES
+    service = staticmethod(importing.import_mailboxes)
