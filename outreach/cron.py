@@ -184,6 +184,14 @@ def check_domains() -> int:
     return len(tenants)
 
 
+def find_receivers() -> int:
+    """Ring for the tenants that send: somebody may have come whose domain nobody has asked about."""
+    tenants = _sending()
+    for tenant in tenants:
+        queues.ring("deliverability.tasks.find_receivers", tenant.pk, queue="checks")
+    return len(tenants)
+
+
 def forget_checks() -> int:
     """Delete the checks of domains that nobody needs any more."""
     return each(Tenant.objects.order_by("pk"), lambda tenant: checks.forget(tenant.pk, now=now()))
@@ -207,6 +215,7 @@ def table() -> list[Work]:
         Work("forget_undo", forget_undo, 6 * 3600),
         Work("forget_checks", forget_checks, 6 * 3600),
         Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
+        Work("find_receivers", find_receivers, settings.RECEIVERS_EVERY_SECONDS),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

@@ -191,6 +191,7 @@ DNS_CHECKS_AT_ONCE = env.int("DNS_CHECKS_AT_ONCE", default=16)  # domains that o
 DOMAIN_CHECKS_EVERY_SECONDS = env.float("DOMAIN_CHECKS_EVERY_SECONDS", default=60)  # whether some domain is due
 DOMAIN_CHECK_SECONDS = env.int("DOMAIN_CHECK_SECONDS", default=21600)  # between two checks of a domain in order
 DOMAIN_CHECK_AGAIN_SECONDS = env.int("DOMAIN_CHECK_AGAIN_SECONDS", default=600)  # and of any other
+RECEIVERS_EVERY_SECONDS = env.float("RECEIVERS_EVERY_SECONDS", default=600)  # whose MX runs new contacts' mail
 KEEP_ALIVE_DAYS = env.int("KEEP_ALIVE_DAYS", default=90)  # MX and unsubscribe host after a domain's last mail
 TRACKING_TARGET = env.str("TRACKING_TARGET", default=urlsplit(PUBLIC_URL).hostname or "localhost")
 DMARC_REPORTS = env.str("DMARC_REPORTS", default="")  # address that takes reports; empty: each domain's postmaster
