@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What several mailboxes share. `used_today` and `used_hour` count against the first day and its first hour."""
+    """What several mailboxes share. `used_today` counts against the first day."""
 
     name: str
     hourly: int | None = None
@@ -75,6 +75,10 @@ class Limit:
         if self.ramp is None:
             return [own] * len(days)
         return [min(own, cap) for cap in ramp_caps(self.ramp, self.daily, days, open_on)]
+
+    def within(self, hours: float) -> float:
+        """What its hourly cap lets through in so many hours."""
+        return float("inf") if self.hourly is None else self.hourly * hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +207,7 @@ def room_of(
     found = {}
     for key, limit in limits.items():
         day = caps_of[key][n] - (limit.used_today if n == 0 else 0)
-        hourly = float("inf") if limit.hourly is None else limit.hourly * hours
-        found[key] = max(min(day, hourly), 0.0)
+        found[key] = max(min(day, limit.within(hours)), 0.0)
     return found
 
 
@@ -240,7 +243,9 @@ def pool_days(fleet: Fleet, pool_id: int, days: Sequence[date]) -> PoolDays:
     counts: dict[str, int] = {}
     for group in groups:
         counts[group.state] = counts.get(group.state, 0) + group.count
-    total, promotable, cuts = [], [], {}
+    total: list[int] = []
+    promotable: list[int] = []
+    cuts: dict[str, float] = {}
     for n in range(len(days)):
         room = room_of(fresh, caps_of, n, HOURS)
         amounts, cut = within(_sums(groups, by_group, n), sharing, limits, room)

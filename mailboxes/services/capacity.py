@@ -140,7 +140,7 @@ def _limits(
     rows: list[dict[str, Any]], plans: Mapping[int, rule.Plan], today: date, now: datetime
 ) -> dict[capacity.LimitKey, capacity.Limit]:
     """Only what limits anything: mailboxes of a domain without a cap are alike whatever their domain."""
-    values = {
+    values: dict[str, Any] = {
         "domains": list({row["domain_id"] for row in rows}),
         "quotas": list({row["quota_id"] for row in rows if row["quota_id"] is not None}),
         "day": today,
@@ -151,7 +151,11 @@ def _limits(
         used = {(scope, key): int(count) for scope, key, count in cursor.fetchall()}
     found: dict[capacity.LimitKey, capacity.Limit] = {}
     for row in rows:
-        domain, account, quota = ("domain", row["domain_id"]), ("account", row["account_id"]), ("quota", row["quota_id"])
+        domain, account, quota = (
+            ("domain", row["domain_id"]),
+            ("account", row["account_id"]),
+            ("quota", row["quota_id"]),
+        )
         if domain not in found and any(
             row[name] is not None for name in ("domain_hourly", "domain_daily", "domain_ramp_cap")
         ):
@@ -172,7 +176,4 @@ def _domain_ramp(row: dict[str, Any], plans: Mapping[int, rule.Plan], today: dat
     """A domain's ramp keeps no days of its own: the next step counts from today."""
     if row["domain_ramp"] is None:
         return None
-    return capacity.Ramp(
-        plans[row["domain_ramp"]], row["domain_ramp_cap"], today, today, (True,) * rule.LOOKED_AT
-    )
-
+    return capacity.Ramp(plans[row["domain_ramp"]], row["domain_ramp_cap"], today, today, (True,) * rule.LOOKED_AT)

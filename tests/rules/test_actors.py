@@ -14,6 +14,7 @@ READS = {
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find",
+    "mailboxes.capacity.load", "mailboxes.capacity.standard_plan",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan", "tenants.actors.of_command",

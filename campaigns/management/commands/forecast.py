@@ -16,9 +16,7 @@ from tenants.management import acting
 
 
 class Command(BaseCommand):
-    help = (
-        "When the campaigns of a tenant are done, what keeps them, and which pool runs short when. Changes nothing."
-    )
+    help = "When the campaigns of a tenant are done, what keeps them, and which pool runs short when. Changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         acting.add_arguments(parser, writes=False)

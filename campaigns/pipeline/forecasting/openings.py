@@ -69,7 +69,8 @@ def lanes(
         for zone in sorted({demand.zone for demand in (*one.demand, *one.booked)}):
             key = (n, tuple(intervals(one.window, ZoneInfo(zone), since, until, calendar)))
             found.setdefault(key, []).append(zone)
-    made, place = [], {}
+    made: list[Lane] = []
+    place: dict[tuple[int, str], int] = {}
     for (n, open_), zones in found.items():
         place |= {(n, zone): len(made) for zone in zones}
         made.append(Lane(n, len(zones), open_))

@@ -61,9 +61,9 @@ class Queue:
         return served
 
     def follow_ups(self, until: datetime) -> float:
-        """People past the first step whose next message is due by then."""
+        """People past the first step whose next message is due before then."""
         ready = sum(amount for step, amount in self.ready if step)
-        return ready + sum(amount for due_at, step, amount in self.later if step and due_at <= until)
+        return ready + sum(amount for due_at, step, amount in self.later if step and due_at < until)
 
 
 def level(total: float, most: Sequence[float], weights: Sequence[float]) -> list[float]:

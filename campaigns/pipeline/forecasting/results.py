@@ -73,7 +73,7 @@ def _campaign(track: Track, days: Sequence[date]) -> CampaignForecast:
 
 
 def _main_limit(track: Track) -> tuple[Limit, str]:
-    """What keeps it on most days until it is done; that follow-ups have their time, or a window is closed, comes last."""
+    """What keeps it on most days; that follow-ups have their time, or a window is closed, comes last."""
     if track.work.stopped and track.left < LITTLE:
         return Limit.STOPPED, ""
     counts = Counter(limit for limit in track.limits if limit[0] != Limit.NONE)

@@ -168,7 +168,7 @@ class Simulation:
             pool.demand[n] = self._demand(pool, n)
 
     def _demand(self, pool: PoolTrack, n: int) -> float:
-        """Follow-ups due by the end of the day, or what has to go on it so that the rest still fits, if that is more."""
+        """Follow-ups due by the day's end, or what has to go on it so that the rest still fits, if that is more."""
         to_come = sum(pool.capacity[n:])
         part = pool.capacity[n] / to_come if to_come else 0.0
         follow_ups: dict[int, float] = defaultdict(float)
@@ -194,7 +194,7 @@ class Simulation:
             if climb is not None and sent >= LITTLE:  # on average; of a group's mailboxes some may have had no mail
                 climb.was(used=100 * sent >= rule.USED_PERCENT * self.caps[place][n])
         for lane, queue in zip(self.lanes, self.queues, strict=True):
-            queue.ripen(self.ends[n])
+            queue.ripen(self.ends[n] - timedelta.resolution)
             self.tracks[lane.work].waiting[n] += queue.due
         for track in self.tracks:
             if track.left >= LITTLE and track.limits[n][0] == Limit.NONE:
@@ -206,6 +206,8 @@ class Simulation:
         places = [place for place, _ in lanes]
         wants = self._wants(places)
         if sum(wants.values()) <= 0:
+            for work in {self.lanes[place].work for place in places}:
+                self._note(work, places, stretch.n, (Limit.NONE, ""))
             return
         prompt = any(self.world.work[self.lanes[place].work].prompt for place in places)
         until = stretch.ends if prompt else max(closes for _, closes in lanes)
@@ -232,7 +234,7 @@ class Simulation:
         of_work: dict[int, list[int]] = defaultdict(list)
         for place in places:
             of_work[self.lanes[place].work].append(place)
-        found = {}
+        found: dict[int, float] = {}
         for work, mine in of_work.items():
             due = [max(self.queues[place].due, 0.0) for place in mine]
             parts = level(self.tracks[work].day_left, due, [float(self.lanes[place].zones) for place in mine])
@@ -249,10 +251,7 @@ class Simulation:
             by_gaps += max(left - by_gap, 0.0)
             amounts.append(min(left, by_gap))
         hours = stretch.seconds / 3600
-        room = {
-            key: min(left, NO_LIMIT if self.limits[key].hourly is None else self.limits[key].hourly * hours)
-            for key, left in ((key, self.limit_left[key]) for key in pool.sharing)
-        }
+        room = {key: min(self.limit_left[key], self.limits[key].within(hours)) for key in pool.sharing}
         free, cut = capacity.within(amounts, pool.sharing, self.limits, room)
         if cut:
             return free, (Limit.SHARED, max(cut, key=lambda name: cut[name]))
@@ -260,9 +259,7 @@ class Simulation:
             return free, (Limit.NO_MAILBOX, "")
         return free, (Limit.GAP if by_gaps > LITTLE else Limit.MAILBOXES, "")
 
-    def _bound(
-        self, pool: PoolTrack, free: list[float], firsts: dict[int, tuple[float, float]]
-    ) -> dict[int, float]:
+    def _bound(self, pool: PoolTrack, free: list[float], firsts: dict[int, tuple[float, float]]) -> dict[int, float]:
         """Give people their own mailboxes' slots; return for each campaign what part of them found one."""
         wanted: dict[int, float] = defaultdict(float)
         for place, (of_mailbox, _) in firsts.items():
@@ -282,16 +279,12 @@ class Simulation:
             found[work] = sum(taken) / amount
         return found
 
-    def _anybody(
-        self, pool: PoolTrack, free: list[float], firsts: dict[int, tuple[float, float]], n: int
-    ) -> float:
+    def _anybody(self, pool: PoolTrack, free: list[float], firsts: dict[int, tuple[float, float]], n: int) -> float:
         """Share what is left by the mailboxes' weights; return what part of the people found a slot."""
         wanted = sum(of_any for _, of_any in firsts.values())
         if wanted <= 0:
             return 0.0
-        weights = [
-            self.groups[place].weight * self.groups[place].count * self.caps[place][n] for place in pool.groups
-        ]
+        weights = [self.groups[place].weight * self.groups[place].count * self.caps[place][n] for place in pool.groups]
         taken = level(wanted, free, weights)
         served = sum(taken)
         for lane, (_, of_any) in firsts.items():

@@ -124,8 +124,8 @@ class PoolForecast:
     """`short_on` is the first day on which the pool is short, by `short_by` messages.
 
     Promoting its reserves by then closes `promotable` of that; besides, `reserves` mailboxes that begin the standard
-    ramp today and are in full rotation by then close the rest, or `reserves_at_share` if they stay reserves (None: their
-    share is less than one mail). Where `limit_name` stands they have to leave by something else than that.
+    ramp today and are in full rotation by then close the rest, or `reserves_at_share` if they stay reserves (None:
+    their share is less than one mail). Where `limit_name` stands they have to leave by something else than that.
     """
 
     id: int

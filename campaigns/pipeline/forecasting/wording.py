@@ -45,9 +45,10 @@ def shortfall(found: PoolForecast) -> str:
     if found.promotable:
         parts.append(_("its reserves, promoted by then, carry %s of them") % f"{found.promotable:,}")
     if found.reserves:
-        text = ngettext(
-            "start ramping %d reserve today", "start ramping %d reserves today", found.reserves
-        ) % found.reserves
+        text = (
+            ngettext("start ramping %d reserve today", "start ramping %d reserves today", found.reserves)
+            % found.reserves
+        )
         if found.reserves_at_share is not None:
             text += " " + _("(%d if they stay reserves)") % found.reserves_at_share
         parts.append(text)
@@ -60,8 +61,9 @@ def lines(found: Forecast) -> Iterator[str]:
     """The forecast as a command prints it."""
     for campaign in found.campaigns:
         why = limit(campaign.limit, campaign.limit_name)
-        yield f"{campaign.name}: {done(campaign, len(found.days))}; {campaign.left:,} of {campaign.total:,} left then" + (
-            f"; {why}" if why else ""
+        yield (
+            f"{campaign.name}: {done(campaign, len(found.days))}; {campaign.left:,} of {campaign.total:,} left then"
+            + (f"; {why}" if why else "")
         )
     for pool in found.pools:
         yield f"pool {pool.name}: {shortfall(pool) or _('enough on every day')}"

@@ -43,9 +43,7 @@ def launched(tenant: Tenant, pool, people: int, now: datetime, *, delays=(), zon
     """
     listed = factories.contact_list(tenant)
     factories.people(tenant, listed, people, each=lambda i: {"time_zone": zones[i % len(zones)]})
-    made = campaigns.start(
-        factories.campaign(tenant, pool, listed, window_zone="contact", **changes), actor=SYSTEM
-    )
+    made = campaigns.start(factories.campaign(tenant, pool, listed, window_zone="contact", **changes), actor=SYSTEM)
     for position, delay in enumerate(delays, start=2):
         factories.step(made, position=position, delay_hours=delay)
     Enrolment.objects.filter(campaign=made).update(due_at=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -71,7 +72,7 @@ def test_the_finishing_days_of_three_campaigns_are_met_by_the_planner(tenant, gr
             told, real = found[campaign.pk], done[campaign.pk]
             assert told.done_on is not None
             off[campaign.name] = (told.done_on - real).days
-            print(f"\n{campaign.name}: forecast {told.done_on}, real {real}, off by {off[campaign.name]} days", end="")
-        print()
+            days = off[campaign.name]
+            sys.stdout.write(f"\n{campaign.name}: forecast {told.done_on}, real {real}, off by {days} days\n")
     assert [abs(days) <= 1 for days in off.values()] == [True] * 3
     assert Message.objects.filter(status="sent").count() == sum(one.total for one in found.values()) == 3140
