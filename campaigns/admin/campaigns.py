@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from campaigns import reports
+from campaigns.admin.forecast import ForecastPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
@@ -39,7 +40,7 @@ class StepInline(ReadOnlyInline):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(Exports, TenantAdmin):
+class CampaignAdmin(Exports, ForecastPages):
     area = "campaigns"
     list_display = (
         "name",
@@ -139,6 +140,7 @@ class CampaignAdmin(Exports, TenantAdmin):
                 "waits": kept(("waits", row.pk), lambda: reports.waits(row.pk)),
                 "missing": missing,
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
+                "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
             }
         return super().change_view(request, object_id, form_url, extra)
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.utils.timezone import now
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from campaigns import reports
 from campaigns.models import Campaign, Step
+from campaigns.pipeline.forecasting import loading, results
+from campaigns.pipeline.forecasting.terms import Limit
 from campaigns.services import campaigns
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, before, choice, since
@@ -49,6 +54,28 @@ class StepOutput(Output):
             *("id", "campaign", "position", "version", "delay_hours", "subject", "text_body", "html_body"),
             *("frozen_at", "created_at"),
         )
+
+
+class ForecastDay(serializers.Serializer):
+    day = serializers.DateField()
+    sent = serializers.IntegerField(help_text="Mails that go out on the day.")
+    waiting = serializers.IntegerField(help_text="Mails due at its end.")
+    limit = serializers.ChoiceField(list(Limit), help_text="What keeps it from sending more.")
+    limit_name = serializers.CharField(help_text="Whose limit, where several share one.")
+
+
+class CampaignForecast(serializers.Serializer):
+    """When the campaign is done, and what becomes of it day by day; no days if there is nothing to foresee."""
+
+    id = serializers.IntegerField()
+    made_at = serializers.DateTimeField()
+    total = serializers.IntegerField(help_text="Mails that it still has to send.")
+    left = serializers.IntegerField(help_text="Of them those that remain after the days looked at.")
+    stopped = serializers.IntegerField(help_text="Of these the ones that belong to mailboxes that are stopped.")
+    done_on = serializers.DateField(allow_null=True, help_text="Day of the last mail; null: not within these days.")
+    limit = serializers.ChoiceField(list(Limit), help_text="What limits most.")
+    limit_name = serializers.CharField()
+    days = ForecastDay(many=True)
 
 
 class CampaignFilters(filters.FilterSet):
@@ -107,6 +134,19 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
     def cancel(self, request: Any, pk: str) -> Response:
         """End the campaign for good."""
         return self.act(campaigns.cancel, Reason)
+
+    @extend_schema(responses=CampaignForecast)
+    @action(detail=True, methods=["get"])
+    def forecast(self, request: Any, pk: str) -> Response:
+        """What 28 days bring; a campaign that does not run is taken as started now."""
+        campaign = self.get_object()
+        made_at = now()
+        draft = None if campaign.status in reports.FINISHED else campaign
+        found = loading.forecast(campaign.tenant, made_at, draft=draft)
+        nothing = {"total": 0, "left": 0, "stopped": 0, "done_on": None, "limit": "", "limit_name": "", "days": []}
+        mine = [results.of_campaign(one) for one in found.campaigns if one.id == campaign.pk]
+        values = {"id": campaign.pk, **(mine[0] if mine else nothing), "made_at": made_at.isoformat()}
+        return Response(CampaignForecast(values).data)
 
 
 class StepViewSet(ReadOnlyTenantViewSet):

@@ -83,7 +83,9 @@
     if (place.plot) {
       place.plot.destroy();
     }
-    const strokes = ["--color-primary-500", "--c-uncertain", "--c-sent"].map((name) => colour(name) || "#3b82f6");
+    const named = { allowed: "--color-primary-500", planned: "--c-uncertain", sent: "--c-sent" };
+    const others = ["--c-sent", "--c-working", "--c-suppressed", "--c-deferred", "--c-failed", "--c-cancelled"];
+    const strokes = names.map((name) => colour(named[name] || others.shift() || "--c-quiet") || "#3b82f6");
     const labels = JSON.parse(place.dataset.labels);
     const days = place.dataset.days === "numbers" ? undefined : dates;
     const step = uPlot.paths.stepped({ align: 1 });

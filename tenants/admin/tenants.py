@@ -68,6 +68,8 @@ class TenantsAdmin(RecordPages, PolicyPage):
         if tenant is not None:
             rows = self.checklist_of(request, tenant)
             extra |= {"checklist": rows, "red": sum(not row["line"].is_green for row in rows)}
+            if request.actor.can("campaigns.view", tenant.pk):
+                extra["forecast_url"] = reverse("admin:campaigns_forecast_tenant", args=[tenant.pk])
             if request.actor.can("tenants.set_record", tenant.pk):
                 extra["record_url"] = reverse("admin:tenants_tenant_record", args=[tenant.pk])
             if request.actor.can("tenants.approve", tenant.pk):

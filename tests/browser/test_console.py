@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 from django_otp.oath import totp
 
+from campaigns.services import campaigns
 from mailboxes.models import Mailbox
 from outreach.common import freshness
 from tenants.services import invitations
@@ -150,4 +151,23 @@ def test_an_invited_person_joins_and_signs_in(page, running_servers):
     page.wait_for_load_state()
     assert page.locator(".codes li").count() == 10
     page.goto("/console/")
+    assert page.troubles == []
+
+
+def test_the_forecast_draws_a_campaign_its_pool_and_the_pools_capacity(signed_in):
+    page, tenant = signed_in, factories.tenant()
+    boxes = factories.fleet(tenant, 6, daily_cap=20, each=lambda i: {"state": "reserve" if i == 5 else "active"})
+    listed = factories.contact_list(tenant)
+    factories.people(tenant, listed, 300)
+    campaign = campaigns.start(factories.campaign(tenant, boxes[0].pool, listed), actor=SYSTEM)
+
+    page.goto(reverse("admin:campaigns_campaign_change", args=[campaign.pk]))
+    page.click("text=When it is done: forecast")
+    page.wait_for_selector(".plot canvas >> nth=1")  # its own and its pool's
+    assert "done on " in page.inner_text("table.plain >> nth=0")
+
+    page.goto(reverse("admin:mailboxes_pool_change", args=[campaign.pool_id]))
+    page.wait_for_selector(".plot canvas")
+    legend = page.inner_text(".u-legend")
+    assert [name for name in ("all in all", "active", "reserve") if name not in legend] == []
     assert page.troubles == []

@@ -21,6 +21,7 @@ READS = {
     "deliverability.checks.address_of", "deliverability.checks.findings_of", "deliverability.checks.latest",
     "deliverability.checks.look", "deliverability.checks.questions", "deliverability.checks.resolver",
     "deliverability.checks.tenants_with_due", "deliverability.checks.wanted_of",
+    "mailboxes.capacity.load", "mailboxes.capacity.standard_plan",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan", "tenants.actors.of_command",

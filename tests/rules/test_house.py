@@ -87,6 +87,7 @@ def test_layers_hold():
 def test_pure_rooms_do_not_look_at_the_clock_on_the_wall():
     pure = [*ROOT.glob("mailboxes/transports/*.py"), *ROOT.glob("deliverability/dns/*.py")]
     pure += [ROOT / f"campaigns/pipeline/{name}.py" for name in ("renderer", "slots", "windows")]
+    pure += [ROOT / "mailboxes/capacity.py", *ROOT.glob("campaigns/pipeline/forecasting/*.py")]
     assert hits(r"\btime\.time\(|datetime\.now\(|timezone\.now\(|date\.today\(", [p for p in pure if p.exists()]) == []
 
 
