@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q
+from django.http import Http404, HttpResponse, JsonResponse
+from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from mailboxes.models import Mailbox, Pool
+from mailboxes.services import reserves
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import link_to
 
@@ -19,6 +26,33 @@ class PoolAdmin(TenantAdmin):
     list_select_related = ("tenant",)
     search_fields = ("name",)
     fields = ("name", "tenant", "all_mailboxes", "sending", "reserves", "stopped", "created_at", "archived_at")
+
+    change_form_outer_before_template = "console/pool_reserves.html"
+
+    def get_urls(self):
+        view = self.admin_site.admin_view(self.gap)
+        return [path("<int:pk>/gap.json", view, name="mailboxes_pool_gap"), *super().get_urls()]
+
+    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        extra = dict(extra_context or {})
+        pool = self.get_object(request, object_id)
+        if request.method == "GET" and pool is not None:
+            extra |= {
+                "reserves": reserves.of_pool(pool), "gap_url": reverse("admin:mailboxes_pool_gap", args=[pool.pk]),
+            }  # fmt: skip
+        return super().change_view(request, object_id, form_url, extra)
+
+    def gap(self, request: Any, pk: int) -> JsonResponse:
+        """What is missing on each of the next days: {"x": Unix seconds of the day, "lines": {"missing": mails}}."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        pool = self.get_queryset(request).filter(pk=pk).first()
+        if pool is None:
+            raise Http404
+        found = reserves.of_pool(pool)
+        first = datetime.combine(found.today, time(), UTC)
+        days = [int((first + timedelta(days=n)).timestamp()) for n in range(len(found.coming))]
+        return JsonResponse({"x": days, "lines": {"missing": found.coming}})
 
     def get_queryset(self, request):
         sending = Q(mailboxes__state__in=("active", "ramping", "probing"), mailboxes__hold=Mailbox.Hold.NONE)

@@ -16,7 +16,10 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.erasing": [],
     "tenants.retention": [],
     "mailboxes.withdrawn": [],
+    "mailboxes.leaving": [],
+    "mailboxes.brake_pulled": [],
     "mailboxes.cap_lowered": [],
+    "mailboxes.counting_clean": [],
     "mailboxes.counting_sent": [],
     "mailboxes.judging": [],
 }

@@ -87,7 +87,10 @@ def test_who_listens_to_what():
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
+        "mailboxes.leaving": ["campaigns.hooks.leaving"],
+        "mailboxes.brake_pulled": ["campaigns.hooks.brake_pulled"],
         "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
+        "mailboxes.counting_clean": ["campaigns.hooks.counting_clean"],
         "mailboxes.counting_sent": ["campaigns.hooks.counting_sent"],
         "mailboxes.judging": ["campaigns.hooks.judging"],
     }
