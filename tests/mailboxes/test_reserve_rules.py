@@ -81,8 +81,8 @@ def test_the_exit_wants_twenty_clean_mails_and_three_days(clean, days, lacking):
     [
         ("wait", True, "", "wait"), ("wait", False, "", "wait"), ("new_thread", True, "", "new_thread"),
         ("new_thread", False, "", "wait"), ("stop", True, "", "stop"), ("stop", False, "", "stop"),
-        ("wait", True, "new_thread", "new_thread"), ("wait", False, "stop", "stop"), ("stop", True, "new_thread", "stop"),
-        ("new_thread", True, "stop", "new_thread"),
+        ("wait", True, "new_thread", "new_thread"), ("wait", False, "stop", "stop"),
+        ("stop", True, "new_thread", "stop"), ("new_thread", True, "stop", "new_thread"),
     ],
 )  # fmt: skip
 def test_what_becomes_of_threads(policy, has_successor, instead, deed):
