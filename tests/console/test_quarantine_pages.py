@@ -10,7 +10,7 @@ from mailboxes.models import Mailbox, QuarantineCase, Retirement
 from mailboxes.services import mailboxes
 from tenants.services.actors import SYSTEM
 from tests import factories
-from tests.campaigns.test_handover import Pool
+from tests.campaigns.pools import Pool
 from tests.console.conftest import client_of, person
 from tests.console.test_actions import act, said
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from mailboxes.models import Mailbox, QuarantineCase, Retirement
 from tests import factories
-from tests.campaigns.test_handover import Pool, where
+from tests.campaigns.pools import Pool, where
 
 pytestmark = pytest.mark.django_db
 

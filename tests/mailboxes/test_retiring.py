@@ -15,7 +15,7 @@ from tenants.models import AuditEntry
 from tenants.services import actors, members
 from tenants.services.actors import SYSTEM
 from tests import factories
-from tests.campaigns.test_handover import BOUND, Pool, untouched, where
+from tests.campaigns.pools import BOUND, Pool, untouched, where
 
 pytestmark = pytest.mark.django_db
 
