@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
-from campaigns.ledger import moves
+from campaigns.ledger import handover, moves
 from campaigns.pipeline import planner
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
+from mailboxes.reserves import Leaving
 from outreach.common import hooks
 
 
-def withdrawn(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
-    """Take back what these mailboxes were to send; people go to others or wait."""
+def withdrawn(
+    *, mailbox_ids: Sequence[int], reason: str, successors: Mapping[int, int | None] | None = None,
+    instead_of_wait: str = "", handed_over: Counter[int] | None = None, **_: Any,
+) -> None:  # fmt: skip
+    """Take back what these mailboxes were to send; people go to others or wait.
+
+    `successors` names those that are out of use for long, each with the mailbox that takes its place or None. Of them
+    nothing is left, a plan that is being made now included, and the campaigns' handover policy decides on who is bound
+    to them; `handed_over` is told how many no longer wait.
+    """
     if not mailbox_ids:
         return
-    campaigns.want_plan(_tenant_of(mailbox_ids))  # locks the tenant's row, which comes before its messages
+    tenant_id = _tenant_of(mailbox_ids)
+    campaigns.want_plan(tenant_id)  # locks the tenant's row, which comes before its messages
+    if successors:
+        planner.wait(tenant_id)
     moves.take_back("m.mailbox_id = ANY (%(mailboxes)s)", {"mailboxes": list(mailbox_ids)})
+    for mailbox_id, successor in sorted((successors or {}).items()):
+        count = handover.hand_over(mailbox_id, successor, instead_of_wait)
+        if handed_over is not None:
+            handed_over[mailbox_id] += count
+
+
+def leaving(*, tenant_ids: Sequence[int], mailbox_ids: Sequence[int], found: Leaving, **_: Any) -> None:
+    """Say whom these mailboxes were to write to."""
+    handover.look(tenant_ids, mailbox_ids, found)
+
+
+def brake_pulled(*, pool_id: int, reason: str, halted: list[Any], **_: Any) -> None:
+    """Halt what sends from the pool. Who pulled it takes the mail back and records the halts, rows in `halted`."""
+    halted += campaigns.halt_pool(pool_id, reason=reason)
+
+
+def counting_clean(*, mailbox: Mailbox, since: datetime, found: dict[str, int], **_: Any) -> None:
+    """Put into `found` how many mails in a row went out clean since then, how many in all, and how many badly."""
+    counts = handover.clean_mails(mailbox.tenant_id, mailbox.pk, since)
+    found.update(zip(("clean", "sent", "bad"), counts, strict=True))
 
 
 def mailbox_cap_lowered(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
@@ -66,6 +98,9 @@ def last_sent(*, domain_ids: Sequence[int], found: dict[int, datetime], **_: Any
 
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
+    hooks.register("mailboxes.leaving", leaving)
+    hooks.register("mailboxes.brake_pulled", brake_pulled)
+    hooks.register("mailboxes.counting_clean", counting_clean)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)

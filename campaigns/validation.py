@@ -105,6 +105,9 @@ class CompiledStep:
         return sorted(self.variables - CONTACT_FIELDS - SYSTEM_FIELDS - frozenset(free_fields))
 
 
+ANSWER = re.compile(r"\s*(?:re|fwd?|aw|wg|sv|tr)\s*(?:\[\d+\])?:", re.IGNORECASE)  # how a subject claims earlier mail
+
+
 def compile_step(
     subject: str,
     text: str,
@@ -128,7 +131,7 @@ def compile_step(
         addresses.header_text(subject.strip("\r\n").replace("\t", " "), f"{step}, subject")
     except addresses.HeaderInjection as error:
         raise BadInput(str(error), part="subject", line=1) from error
-    if is_first and re.match(r"\s*(?:re|fwd?|aw|wg|sv|tr)\s*(?:\[\d+\])?:", subject, re.IGNORECASE):
+    if is_first and ANSWER.match(subject):
         raise BadInput(
             f"{step}, subject: it begins like an answer to a mail that was never sent. "
             f"Take out {subject.split(':')[0].strip()}:",

@@ -65,8 +65,8 @@ def fleet(tenant_ids: frozenset[int] | None = None) -> Fleet:
     def of(rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows if tenant_ids is None else rows.filter(tenant__in=tenant_ids)
 
-    states = dict(of(Mailbox.objects).order_by().values_list("state").annotate(n=Count("pk")))
-    sums = of(Mailbox.objects).aggregate(
+    states = dict(of(Mailbox.objects.all()).order_by().values_list("state").annotate(n=Count("pk")))
+    sums = of(Mailbox.objects.all()).aggregate(
         sending=Count("pk", filter=SENDING),
         held=Count("pk", filter=HELD),
         blocked=Count("pk", filter=Q(blocked_until__gt=at)),
@@ -76,8 +76,8 @@ def fleet(tenant_ids: frozenset[int] | None = None) -> Fleet:
     return Fleet(
         total=sum(states.values()),
         states=states,
-        accounts_stopped=of(ProviderAccount.objects).filter(~Q(state="active") | Q(blocked_until__gt=at)).count(),
-        domains_stopped=of(SendingDomain.objects).filter(state__in=("degraded", "blocked")).count(),
+        accounts_stopped=of(ProviderAccount.objects.all()).filter(~Q(state="active") | Q(blocked_until__gt=at)).count(),
+        domains_stopped=of(SendingDomain.objects.all()).filter(state__in=("degraded", "blocked")).count(),
         **sums,
         **_used(tenant_ids, at),
     )

@@ -10,7 +10,7 @@ import base64
 import itertools
 import uuid
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -156,6 +156,12 @@ def fleet(
 def mailbox(owner: Tenant, **changes: Any) -> Mailbox:
     """One mailbox, with a pool, a domain and an account of its own unless they are given."""
     return fleet(owner, 1, **changes)[0]
+
+
+def answers(**changes: Any) -> dict[str, Any]:
+    """What retiring a mailbox wants to know: its address stays for a year, threads that would wait end."""
+    until = datetime.now(UTC).date() + timedelta(days=365)
+    return {"kept_as": "alias", "keep_until": until, "replies_to": "late@example.com", "threads": "stop"} | changes
 
 
 def contact_list(owner: Tenant, **changes: Any) -> ContactList:

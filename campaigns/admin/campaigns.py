@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import Http404, JsonResponse
 from django.template.loader import render_to_string
@@ -13,6 +14,7 @@ from django.urls import path, reverse
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from campaigns import reports
 from campaigns.admin.forecast import ForecastPages
@@ -39,6 +41,14 @@ class StepInline(ReadOnlyInline):
         return row_link("campaigns_step", row.pk, row.subject)
 
 
+class HandoverForm(forms.Form):
+    """What becomes of threads."""
+
+    handover = forms.ChoiceField(
+        choices=Campaign.Handover.choices, widget=UnfoldAdminSelectWidget, label=_("Their threads")
+    )
+
+
 @admin.register(Campaign)
 class CampaignAdmin(Exports, ForecastPages):
     area = "campaigns"
@@ -63,9 +73,9 @@ class CampaignAdmin(Exports, ForecastPages):
     fieldsets = (
         (None, {"fields": ("name", "tenant", "pool", "contact_list")}),
         (_("State"), {"fields": ("status_label", "status_reason", "started_at", "completed_at", "created_at")}),
-        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap")}),
+        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap", "handover")}),
     )
-    actions = ("start", "pause", "resume", "cancel", "export")
+    actions = ("start", "pause", "resume", "cancel", "set_handover", "export")
     exported, exported_as = exporting.export_messages, "messages"
     targets = {"pause": "paused", "cancel": "cancelled"}
 
@@ -159,6 +169,7 @@ class CampaignAdmin(Exports, ForecastPages):
         fits = {
             "start": row.status in (Campaign.Status.DRAFT, Campaign.Status.REVIEW, Campaign.Status.SCHEDULED),
             "resume": row.status in Campaign.STOPPED,
+            "set_handover": bool(Campaign.MOVES[row.status]),
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
 
@@ -178,6 +189,11 @@ class CampaignAdmin(Exports, ForecastPages):
     def cancel(self, request, queryset):
         question = _("Nothing more of these campaigns goes out. There is no way back.")
         return self.ask(request, queryset, campaigns.cancel, question=question)
+
+    @admin.action(description=_("Change the handover of threads"), permissions=["start"])
+    def set_handover(self, request, queryset):
+        question = _("What becomes of people in the middle of a thread whose mailbox is taken out of use from now on.")
+        return self.ask(request, queryset, campaigns.set_handover, question=question, form_class=HandoverForm)
 
     def has_start_permission(self, request):
         return request.actor.can("campaigns.start")

@@ -45,6 +45,11 @@ class Campaign(Moves, TenantOwned):
         EVEN = "even", _("even: spread over the window")
         PROMPT = "prompt", _("prompt: as fast as the mailboxes' gaps allow")
 
+    class Handover(models.TextChoices):
+        WAIT = "wait", _("wait for it")
+        NEW_THREAD = "new_thread", _("a new thread from the mailbox that takes its place")
+        STOP = "stop", _("end")
+
     MOVES = {
         "draft": frozenset({"review", "scheduled", "running", "cancelled"}),
         "review": frozenset({"draft", "scheduled", "running", "cancelled"}),
@@ -70,6 +75,13 @@ class Campaign(Moves, TenantOwned):
     pace = models.CharField(max_length=8, choices=Pace, default=Pace.EVEN)
     batch_size = models.PositiveSmallIntegerField(default=100)
     daily_cap = models.PositiveIntegerField(null=True, blank=True)
+    handover = models.CharField(
+        max_length=10,
+        choices=Handover,
+        default=Handover.WAIT,
+        db_default="wait",
+        help_text=_("What becomes of threads whose mailbox is taken out of use."),
+    )
 
     zones = ArrayField(models.CharField(max_length=64), default=list, blank=True, editable=False)
     enrolled_to = models.BigIntegerField(null=True, blank=True, editable=False)
@@ -85,6 +97,9 @@ class Campaign(Moves, TenantOwned):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "name"], name="campaign_name_once"),
             models.CheckConstraint(condition=Q(batch_size__gte=50, batch_size__lte=200), name="campaign_batch_size"),
+            models.CheckConstraint(
+                condition=Q(handover__in=["wait", "new_thread", "stop"]), name="campaign_handover_known"
+            ),
             models.CheckConstraint(
                 condition=Q(
                     status__in=[

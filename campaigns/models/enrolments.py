@@ -15,6 +15,8 @@ class Enrolment(TenantImplied):
     `due_at` is set exactly while the enrolment waits to be planned; while a message of it is
     under way it is null and `waits_for` says "message". The demand index starts with the
     zone, so that people outside their window are never read, however many and however old.
+    Where another mailbox took over in the middle of a sequence, `thread_from` is the step that it
+    began with: its mails are a thread of their own and never claim to answer the earlier ones.
     """
 
     class Status(models.TextChoices):
@@ -26,6 +28,11 @@ class Enrolment(TenantImplied):
     contact = TenantForeignKey("campaigns.Contact", related_name="enrolments")
     mailbox = TenantForeignKey("mailboxes.Mailbox", null=True, blank=True, related_name="enrolments")
     step = models.PositiveSmallIntegerField(default=1, help_text=_("Position of the next step to send."))
+    thread_from = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        help_text=_("Position of the step with which its thread began; nothing refers to earlier mail."),
+    )
     status = models.CharField(max_length=8, choices=Status, default=Status.ACTIVE)
     stop_reason = models.CharField(max_length=40, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
@@ -54,6 +61,9 @@ class Enrolment(TenantImplied):
                 fields=["campaign", "zone", "due_at"], condition=Q(due_at__isnull=False), name="enrolment_demand"
             ),
             models.Index(fields=["contact"], name="enrolment_contact"),
+            models.Index(
+                fields=["mailbox"], condition=Q(due_at__isnull=False, mailbox__isnull=False), name="enrolment_bound"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 from campaigns.pipeline import mime
 from campaigns.pipeline.parts import DirectPart, Footer, LiquidPart, clean
-from campaigns.validation import SYSTEM_FIELDS, CompiledPart, compile_step
+from campaigns.validation import ANSWER, SYSTEM_FIELDS, CompiledPart, compile_step
 from outreach.common import addresses
 from outreach.common.errors import BadInput
 
@@ -109,7 +109,8 @@ class Skeleton:
         """Return the message for one person.
 
         message_id: with or without angle brackets. token: of the unsubscribe link. date: as RFC 5322 writes
-        it. thread: ids of the messages before it, oldest first, for In-Reply-To and References. Raises
+        it. thread: ids of the messages before it, oldest first, for In-Reply-To and References; without one the
+        subject claims no earlier mail either: its "Re:" is left out. Raises
         BadInput that names the field when a value would forge a header, TemplateTooCostly when the template
         runs into a limit.
         """
@@ -119,7 +120,10 @@ class Skeleton:
             raise BadInput("Message-ID, token and date are printable ASCII.")
         url = body.unsubscribe_base + token
         values = self._values(recipient.fields, url)
-        subject = mime.header_value(body.subject.line(values), len("Subject: "))
+        line = body.subject.line(values)
+        if body.claims_earlier_mail and not thread:
+            line = without_claims(line)
+        subject = mime.header_value(line, len("Subject: "))
         text = body.text.body(values)
         head = (
             f"From: {self._from}\r\nTo: {recipient_header(recipient.email)}\r\nSubject: {subject}\r\n"
@@ -152,6 +156,7 @@ class StepSkeleton:
     """What all messages of one step share, whoever sends them."""
 
     __slots__ = (
+        "claims_earlier_mail",
         "contact_names",
         "fixed_headers",
         "html",
@@ -167,6 +172,7 @@ class StepSkeleton:
         self.postal_address = clean(campaign.tenant_postal_address).strip()
         self.unsubscribe_base = f"{public_url.rstrip('/')}/u/"
         self.fixed_headers = fixed_headers(campaign)
+        self.claims_earlier_mail = ANSWER.match(step.subject) is not None
         self.subject = (
             LiquidPart(compiled.subject)
             if compiled.subject.pieces is None
@@ -204,6 +210,13 @@ def fixed_headers(campaign: CampaignContent) -> str:
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         f"List-Id: <{list_id}>\r\nFeedback-ID: {feedback}\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n"
     )
+
+
+def without_claims(subject: str) -> str:
+    """Return a subject without what claims earlier mail: "Re: Fwd: Offer" is "Offer"."""
+    while claim := ANSWER.match(subject):
+        subject = subject[claim.end() :]
+    return subject.strip()
 
 
 def recipient_header(email: str) -> str:

@@ -216,6 +216,35 @@ def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     return campaign
 
 
+def halt_pool(pool_id: int, *, reason: str) -> list[Campaign]:
+    """Halt every campaign that sends from the pool now; return them.
+
+    Part of an act on its mailboxes, in that one's transaction: it takes their mail back and records the halts.
+    """
+    running = Campaign.objects.select_for_update(no_key=True).filter(pool=pool_id, status=Campaign.Status.RUNNING)
+    halted = list(running.order_by("pk"))
+    for campaign in halted:
+        campaign.move_to(Campaign.Status.HALTED)
+        campaign.status_reason = reason[:500]
+        campaign.save(update_fields=["status", "status_reason"])
+    return halted
+
+
+@transaction.atomic
+def set_handover(campaign: Campaign, handover: str, *, actor: Actor, reason: str = "") -> Campaign:
+    """What becomes of threads whose mailbox is taken out from now on; what was handed over stays. Raises BadInput."""
+    actor.require("campaigns.start", campaign)
+    if handover not in Campaign.Handover.values:
+        raise BadInput(f"handover: {handover!r} is none of {', '.join(Campaign.Handover.values)}.", field="handover")
+    campaign = _locked(campaign)
+    if not Campaign.MOVES[campaign.status]:
+        raise InvalidMove(f"{campaign} is {campaign.status}; nothing of it waits.", source=campaign.status, target="")
+    before, campaign.handover = campaign.handover, handover
+    campaign.save(update_fields=["handover"])
+    audit.record(actor, "campaign.handover_set", campaign, reason=reason, before=before, after=handover)
+    return campaign
+
+
 @repeating.atomic
 def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Let a paused or halted campaign go on. What was planned before is taken back first, so nothing bursts."""

@@ -12,6 +12,7 @@ window: {from: "09:00", until: "17:00", days: [mon, tue, wed, thu, fri], zone: c
 pace: even                               # or prompt
 batch_size: 100
 daily_cap: 2000
+handover: wait                           # or new_thread, stop: of threads whose mailbox is taken out of use
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from zoneinfo import available_timezones
 from outreach.common import yaml_files
 from outreach.common.errors import BadInput
 
+HANDOVERS = ("wait", "new_thread", "stop")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = frozenset(
     {"name", "pool", "list", "subject", "text", "html", "steps", "window", "pace", "batch_size", "daily_cap"}
+    | {"handover"}
 )
 STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
 WINDOW_KEYS = frozenset({"from", "until", "days", "zone"})
@@ -62,6 +65,10 @@ def read(spec: Any) -> Plan:
         values["batch_size"] = _number(spec, "batch_size", 50, 200)
     if spec.get("daily_cap") is not None:
         values["daily_cap"] = _number(spec, "daily_cap", 0, 2_000_000_000)
+    if "handover" in spec:
+        if spec["handover"] not in HANDOVERS:
+            raise BadInput(f"handover: {spec['handover']!r} is none of {', '.join(HANDOVERS)}.", field="handover")
+        values["handover"] = spec["handover"]
     values |= _window(spec.get("window", {}))
     return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
 

@@ -13,10 +13,10 @@ from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
-    UnfoldAdminTextInputWidget,
 )
 
 from mailboxes import reports
+from mailboxes.admin.quarantine import QuarantinePage
 from mailboxes.admin.ramps import RampPage
 from mailboxes.models import Mailbox, RampPlan, Rotation
 from mailboxes.services import mailboxes, ramp
@@ -44,12 +44,6 @@ class PasswordForm(forms.Form):
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
         label=_("Password"),
     )
-
-
-class OptionalReasonForm(forms.Form):
-    """A remark, where none is needed."""
-
-    reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget, label=_("Remark"))
 
 
 class PlanField(forms.ModelChoiceField):
@@ -104,7 +98,7 @@ class RotationAdmin(TenantAdmin):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(RampPage):
+class MailboxAdmin(QuarantinePage, RampPage):
     area = "mailboxes"
     list_display = (
         "address", "state_label", "hold_label", "pool", "tenant", "today", "weight", "health", "last_sent",
@@ -122,10 +116,11 @@ class MailboxAdmin(RampPage):
     )
     inlines = (RotationInline,)
     actions = (
-        "quarantine", "release", "hold", "lift_hold", "set_password", "set_cap", "start_ramp", "leave_ramp", "retire",
+        "quarantine", "probe", "release", "hand_over", "hold", "lift_hold", "set_password", "set_cap", "start_ramp",
+        "leave_ramp", "retire",
     )  # fmt: skip
-    change_form_outer_before_template = "console/mailbox_ramp.html"
-    targets = {"quarantine": "quarantined", "retire": "retired"}
+    change_form_outer_before_template = "console/mailbox.html"
+    targets = {"quarantine": "quarantined", "probe": "probing", "retire": "retired"}
 
     state_label = labelled("state", _("state"))
     hold_label = labelled("hold", _("hold"), hide=("none",))
@@ -160,6 +155,7 @@ class MailboxAdmin(RampPage):
     def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
         fits = {
             "release": row.state in mailboxes.RELEASABLE,
+            "hand_over": row.state in (Mailbox.State.QUARANTINED, Mailbox.State.RETIRED),
             "hold": row.hold == Mailbox.Hold.NONE and row.state != Mailbox.State.RETIRED,
             "lift_hold": row.hold != Mailbox.Hold.NONE,
             "set_password": row.state != Mailbox.State.RETIRED,
@@ -167,16 +163,6 @@ class MailboxAdmin(RampPage):
             "leave_ramp": row.ramp_id is not None,
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
-
-    @admin.action(description=_("Quarantine"), permissions=["quarantine"])
-    def quarantine(self, request, queryset):
-        question = _("These mailboxes send nothing more; the mail that waits in them goes back to the planner.")
-        return self.ask(request, queryset, mailboxes.quarantine, question=question)
-
-    @admin.action(description=_("Release from quarantine"), permissions=["release"])
-    def release(self, request, queryset):
-        question = _("These mailboxes send again from the planner's next run on.")
-        return self.ask(request, queryset, mailboxes.release, question=question, form_class=OptionalReasonForm)
 
     @admin.action(description=_("Lock"), permissions=["hold"])
     def hold(self, request, queryset):
@@ -215,17 +201,6 @@ class MailboxAdmin(RampPage):
     def leave_ramp(self, request, queryset):
         question = _("Only the own daily cap holds from now on, and nothing lowers it by itself.")
         return self.ask(request, queryset, ramp.leave_ramp, question=question)
-
-    @admin.action(description=_("Retire for good"), permissions=["release"])
-    def retire(self, request, queryset):
-        question = _("These mailboxes never send again. There is no way back.")
-        return self.ask(request, queryset, mailboxes.retire, question=question)
-
-    def has_quarantine_permission(self, request):
-        return request.actor.can("mailboxes.quarantine")
-
-    def has_release_permission(self, request):
-        return request.actor.can("mailboxes.release")
 
     def has_hold_permission(self, request):
         return request.actor.can("mailboxes.hold")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mailboxes import capacity as rule
 from mailboxes.models import Mailbox, Pool
-from mailboxes.services import capacity, ramp
+from mailboxes.services import capacity, ramp, reserves
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import link_to
 
@@ -34,17 +34,24 @@ class PoolAdmin(TenantAdmin):
     list_select_related = ("tenant",)
     search_fields = ("name",)
     fields = ("name", "tenant", "all_mailboxes", "sending", "reserves", "stopped", "created_at", "archived_at")
-    change_form_outer_before_template = "console/pool_capacity.html"
+    change_form_outer_before_template = "console/pool.html"
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.capacity_chart)
-        return [path("<int:pk>/capacity.json", view, name="mailboxes_pool_capacity"), *super().get_urls()]
+        return [
+            path("<int:pk>/capacity.json", view, name="mailboxes_pool_capacity"),
+            path("<int:pk>/gap.json", self.admin_site.admin_view(self.gap), name="mailboxes_pool_gap"),
+            *super().get_urls(),
+        ]
 
     def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         extra = dict(extra_context or {})
         pool = self.get_object(request, object_id)
         if request.method == "GET" and pool is not None:
             extra["capacity"] = shown(days_of(pool))
+            extra |= {
+                "reserves": reserves.of_pool(pool), "gap_url": reverse("admin:mailboxes_pool_gap", args=[pool.pk]),
+            }  # fmt: skip
             extra["capacity_chart_url"] = reverse("admin:mailboxes_pool_capacity", args=[pool.pk])
             if request.actor.can("campaigns.view", pool.tenant_id):
                 extra["forecast_url"] = reverse("admin:campaigns_forecast_pool", args=[pool.pk])
@@ -62,6 +69,18 @@ class PoolAdmin(TenantAdmin):
             return JsonResponse({"x": [], "lines": {}})
         x = [int(datetime.combine(day, time(), UTC).timestamp()) for day in found.days]
         return JsonResponse({"x": x, "lines": {"allowed": found.total, **found.by_state}})
+
+    def gap(self, request: Any, pk: int) -> JsonResponse:
+        """What is missing on each of the next days: {"x": Unix seconds of the day, "lines": {"missing": mails}}."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        pool = self.get_queryset(request).filter(pk=pk).first()
+        if pool is None:
+            raise Http404
+        found = reserves.of_pool(pool)
+        first = datetime.combine(found.today, time(), UTC)
+        days = [int((first + timedelta(days=n)).timestamp()) for n in range(len(found.coming))]
+        return JsonResponse({"x": days, "lines": {"missing": found.coming}})
 
     def get_queryset(self, request):
         sending = Q(mailboxes__state__in=("active", "ramping", "probing"), mailboxes__hold=Mailbox.Hold.NONE)

@@ -6,6 +6,7 @@ from mailboxes.models.imports import Import, ImportedRow
 from mailboxes.models.mailboxes import Mailbox
 from mailboxes.models.pools import Pool
 from mailboxes.models.providers import ProviderAccount
+from mailboxes.models.quarantine import QuarantineCase, Retirement
 from mailboxes.models.quotas import QuotaGroup, ReceiverDomain, ReceiverLimit
 from mailboxes.models.ramps import RampDay, RampPlan
 from mailboxes.models.rotation import Rotation
@@ -18,11 +19,13 @@ __all__ = [
     "Mailbox",
     "Pool",
     "ProviderAccount",
+    "QuarantineCase",
     "QuotaGroup",
     "RampDay",
     "RampPlan",
     "ReceiverDomain",
     "ReceiverLimit",
+    "Retirement",
     "Rotation",
     "SendingDomain",
 ]

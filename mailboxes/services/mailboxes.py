@@ -1,4 +1,4 @@
-"""Mailboxes taken out of use, put back, held, capped, and given a password.
+"""Mailboxes held, capped, and given a password; what takes them out of use and back comes from rooms of its own.
 
 A mailbox that may send no more is withdrawn: the apps above take its waiting mail back in the same
 transaction (hook mailboxes.withdrawn), and the row lock decides the race with a final dot.
@@ -10,75 +10,24 @@ from django.db import transaction
 
 from mailboxes.models import Mailbox
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import ramp
+from mailboxes.services.quarantine import RELEASABLE, probe, quarantine, release
+from mailboxes.services.retiring import retire
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove
 from outreach.common.sealing import SealBroken
 from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
+__all__ = [
+    "LONGEST_PASSWORD", "MOST_PER_DAY", "RELEASABLE", "probe", "quarantine", "release", "retire", "set_cap", "set_hold",
+    "set_password",
+]  # fmt: skip
 LONGEST_PASSWORD = 1000  # characters
 MOST_PER_DAY = 100_000  # messages of one mailbox
-RELEASABLE = (Mailbox.State.QUARANTINED, Mailbox.State.PROBING)
 
 
 def _locked(mailbox: Mailbox) -> Mailbox:
     return Mailbox.objects.select_for_update(no_key=True).get(pk=mailbox.pk)
-
-
-@repeating.atomic
-def quarantine(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
-    """Send nothing more from this mailbox until somebody releases it; its waiting mail goes back to the planner."""
-    actor.require("mailboxes.quarantine", mailbox)
-    mailbox = _locked(mailbox)
-    before = mailbox.state
-    mailbox.move_to(Mailbox.State.QUARANTINED)
-    mailbox.state_reason = reason
-    mailbox.save(update_fields=["state", "state_reason"])
-    hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
-    audit.record(actor, "mailbox.quarantined", mailbox, reason=reason, before=before, after=mailbox.state)
-    return mailbox
-
-
-@repeating.atomic
-def release(mailbox: Mailbox, *, actor: Actor, reason: str = "", approval: int | None = None) -> Mailbox:
-    """Back to active from quarantine or probing, with no failures counted; a hold stays. Raises NeedsApproval.
-
-    One on a ramp comes back with half of its cap, and ramps on from there.
-    """
-    actor.require("mailboxes.release", mailbox)
-    mailbox = _locked(mailbox)
-    if mailbox.state not in RELEASABLE:
-        raise InvalidMove(
-            f"{mailbox} is {mailbox.state}; only a quarantined or probing mailbox can be released.",
-            source=mailbox.state,
-            target="active",
-        )
-    used = approvals.require(actor, "mailbox.release", mailbox, approval=approval)
-    before = mailbox.state
-    mailbox.move_to(Mailbox.State.ACTIVE)
-    mailbox.state_reason, mailbox.failures = reason, 0
-    ramp.come_back(mailbox)
-    mailbox.save(update_fields=["state", "state_reason", "failures", "ramp_cap"])
-    audit.record(
-        actor, "mailbox.released", mailbox, reason=reason, before=before, after=mailbox.state, approval=used and used.pk
-    )
-    return mailbox
-
-
-@repeating.atomic
-def retire(mailbox: Mailbox, *, actor: Actor, reason: str) -> Mailbox:
-    """Out of use for good; its rows stay for the history. There is no way back."""
-    actor.require("mailboxes.quarantine", mailbox)
-    actor.require("mailboxes.release", mailbox)  # who may not put one back may not end one either
-    mailbox = _locked(mailbox)
-    before = mailbox.state
-    mailbox.move_to(Mailbox.State.RETIRED)
-    mailbox.state_reason = reason
-    mailbox.save(update_fields=["state", "state_reason"])
-    hooks.call("mailboxes.withdrawn", mailbox_ids=[mailbox.pk], reason=reason)
-    audit.record(actor, "mailbox.retired", mailbox, reason=reason, before=before, after=mailbox.state)
-    return mailbox
 
 
 @repeating.atomic

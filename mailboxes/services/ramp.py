@@ -171,6 +171,19 @@ def come_back(mailbox: Mailbox) -> None:
     _settle(mailbox, mailbox.ramp)
 
 
+def step_in(mailbox: Mailbox, day: date | None = None) -> None:
+    """For a reserve that is promoted: its whole cap from now on instead of a share, and not one mail more.
+
+    The ramp goes on where it stood; today's row says what it may send now. The caller saves.
+    """
+    mailbox.move_to(Mailbox.State.ACTIVE)
+    if mailbox.ramp is None or mailbox.ramp_cap is None:
+        return
+    _settle(mailbox, mailbox.ramp)
+    today = RampDay.objects.filter(mailbox=mailbox, day=day or day_of(mailbox.tenant))
+    today.update(allowed=_allowed(mailbox, mailbox.ramp_cap))
+
+
 def _settle(mailbox: Mailbox, plan: RampPlan) -> None:
     """Ramping while the cap is to grow, active once it has arrived; other states are not the ramp's."""
     arrived = (mailbox.ramp_cap or 0) >= min(plan.ceiling, mailbox.daily_cap)

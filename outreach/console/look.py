@@ -77,6 +77,8 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Limits of receivers"), "mark_email_read", "mailboxes_receiverlimit", "tenants.administer"),
         (_("Recipients' domains"), "travel_explore", "mailboxes_receiverdomain", "tenants.administer"),
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
+        (_("Quarantines"), "healing", "mailboxes_quarantinecase", "mailboxes.view"),
+        (_("Retirements"), "inventory_2", "mailboxes_retirement", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
         (_("Checks of domains"), "fact_check", "deliverability_domaincheck", "deliverability.view"),

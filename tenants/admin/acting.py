@@ -154,15 +154,19 @@ class ActsOnRows:
         question: str,
         form_class: type[forms.Form] = ReasonForm,
         now: str = "",
+        template: str = "console/confirm.html",
+        look: Callable[[list[Any]], dict[str, Any]] | None = None,
+        initial: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> HttpResponse | None:
         """Show what will happen, take the form's values, and only then do it to each row.
 
         `now` names the column that the act sets: each row is shown with its value, and the form begins with the
-        value of a single row.
+        value of a single row. `look` gives a `template` of its own more to show, from all the rows; `initial` is what
+        the form begins with.
         """
         rows, count = list(queryset[:SHOWN_REFUSALS]), queryset.count()
-        initial = {now: getattr(rows[0], now)} if now and count == 1 else {}
+        initial = {now: getattr(rows[0], now)} if now and count == 1 else dict(initial or {})
         form = form_class(request.POST if request.POST.get("confirmed") else None, initial=initial)
         if form.is_valid():
             return self.each(request, queryset, service, **form.cleaned_data, **kwargs)
@@ -183,7 +187,9 @@ class ActsOnRows:
         }
         if request.POST.get("from_detail") and count == 1:
             context["back"] = self.url_of(rows[0])
-        return TemplateResponse(request, "console/confirm.html", context)
+        if look is not None:
+            context |= look(list(queryset))
+        return TemplateResponse(request, template, context)
 
     def now_of(self, row: Model, name: str) -> str:
         """What the column says of the row before the act, as in `daily cap: 40`."""

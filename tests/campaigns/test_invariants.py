@@ -125,6 +125,8 @@ class World:
         assert max(self.copies.values(), default=0) <= 1, f"I2: {self.copies.most_common(3)}"
         told = set(mine.filter(status__in=["sent", "committing", "uncertain"]).values_list("pk", flat=True))
         assert self.acknowledged <= told, "I3: a copy that the ledger does not know"
+        out = mine.filter(mailbox__state="quarantined", status__in=["planned", "claimed"])
+        assert not out.exists(), "a mailbox in quarantine has something to send"
         for allowance in Allowance.objects.filter(tenant=self.campaign.tenant):
             assert allowance.reserved <= allowance.cap, "I5"
         caps = dict(

@@ -100,6 +100,14 @@ def test_without_html_the_message_is_plain_text_and_the_hash_is_of_its_bytes():
     assert first == render(text="Hi")
 
 
+@pytest.mark.parametrize("subject", ["Re: Hello", "RE[2]: Fwd: Hello", " aw : Hello"])
+def test_a_mail_without_a_thread_claims_no_earlier_one(subject):
+    message = parsed(render(subject).content)
+    assert message["Subject"] == "Hello"
+    assert "In-Reply-To" not in message
+    assert "References" not in message
+
+
 def test_a_follow_up_names_the_thread():
     message = parsed(render("Re: Hello", thread=("one@example.com", "<two@example.com>")).content)
 

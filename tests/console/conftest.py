@@ -23,10 +23,12 @@ from mailboxes.models import (
     Import,
     ImportedRow,
     Mailbox,
+    QuarantineCase,
     QuotaGroup,
     RampDay,
     RampPlan,
     ReceiverDomain,
+    Retirement,
     Rotation,
 )
 from mailboxes.services import undo
@@ -148,6 +150,15 @@ class World:
                 tenant=self.tenant, mailbox=self.mailboxes[-1], day=now().date() + timedelta(days=n - 1),
                 cap=10 + 2 * n, allowed=10 + 2 * n, planned=sent, sent=sent, kind=kind, reason=reason,
             )  # fmt: skip
+        QuarantineCase.objects.create(
+            tenant=self.tenant, mailbox=self.mailboxes[-1], pool=self.pool, number=1, reason="many bounces",
+            evidence={"bounced": 5}, state_before="active", cap=40, swap="promoted", promoted=self.mailboxes[0],
+            closed_at=now(), outcome="released",
+        )  # fmt: skip
+        Retirement.objects.create(
+            tenant=self.tenant, mailbox=self.mailboxes[0], pool=self.pool, reason="sold", kept_as="alias",
+            keep_until=now().date() + timedelta(days=90), replies_to="late@example.com", threads="stop",
+        )  # fmt: skip
         Stop.objects.create(
             tenant=self.tenant, scope="pool", key=self.mailboxes[0].pool_id, label="pool", reason="late list"
         )

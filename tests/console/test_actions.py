@@ -145,7 +145,9 @@ def test_an_analyst_reads_and_is_offered_no_act(world, as_analyst):
 def test_the_page_offers_only_what_the_state_allows(world, as_chief):
     page = as_chief.get(reverse("admin:campaigns_campaign_change", args=[world.campaign.pk]))
 
-    assert [action["name"] for action in page.context["detail_actions"]] == ["pause", "cancel", "export"]
+    assert [action["name"] for action in page.context["detail_actions"]] == [
+        "pause", "cancel", "set_handover", "export",
+    ]  # fmt: skip
 
 
 def test_a_tenant_is_made_by_its_service(as_chief, db):

@@ -187,7 +187,7 @@ def test_a_password_that_no_server_takes_is_refused(box, password):
 
 
 def test_a_retired_mailbox_takes_no_password(box):
-    mailboxes.retire(box, actor=SYSTEM, reason="sold")
+    mailboxes.retire(box, actor=SYSTEM, reason="sold", **factories.answers())
 
     with pytest.raises(InvalidMove):
         mailboxes.set_password(box, "x", actor=SYSTEM)

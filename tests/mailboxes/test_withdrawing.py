@@ -61,18 +61,21 @@ def test_release_counts_from_zero_and_is_for_the_quarantined_only(box, calls):
     mailboxes.quarantine(box, actor=SYSTEM, reason="x")
     type(box).objects.update(failures=3)
 
-    mailboxes.release(box, actor=SYSTEM)
+    mailboxes.release(box, actor=SYSTEM, reason="the list was bad, not the mailbox")
 
     box.refresh_from_db()
-    assert (box.state, box.failures, box.state_reason) == ("active", 0, "")
+    assert (box.state, box.failures) == ("active", 0)
+    assert box.state_reason == "the list was bad, not the mailbox"
 
 
 def test_there_is_no_way_back_from_retirement(box, calls):
-    mailboxes.retire(box, actor=SYSTEM, reason="sold")
+    mailboxes.retire(box, actor=SYSTEM, reason="sold", **factories.answers())
 
-    for verb in (mailboxes.quarantine, mailboxes.release, mailboxes.retire):
+    for verb in (mailboxes.quarantine, mailboxes.probe, mailboxes.release):
         with pytest.raises(InvalidMove):
             verb(box, actor=SYSTEM, reason="x")
+    with pytest.raises(InvalidMove):
+        mailboxes.retire(box, actor=SYSTEM, reason="x", **factories.answers())
     assert calls == [("withdrawn", [box.pk])]
 
 
@@ -113,6 +116,7 @@ def test_only_a_lower_cap_takes_mail_back(box, calls):
 def test_each_verb_has_its_permission(role, verb, allowed, box, calls):
     arguments = {"set_cap": (5,), "set_hold": ("locked",)}.get(verb, ())
     keywords = {} if verb == "set_cap" else {"reason": "x"}
+    keywords |= factories.answers() if verb == "retire" else {}
     before = type(box).objects.values().get(pk=box.pk)
 
     if allowed:

@@ -22,6 +22,12 @@ READS = {
     "deliverability.checks.look", "deliverability.checks.questions", "deliverability.checks.resolver",
     "deliverability.checks.tenants_with_due", "deliverability.checks.wanted_of",
     "mailboxes.capacity.load", "mailboxes.capacity.standard_plan",
+    "mailboxes.quarantine.open_case", "mailboxes.quarantine.probation", "mailboxes.reserves.brake_of",
+    "mailboxes.reserves.candidates", "mailboxes.reserves.foresee", "mailboxes.reserves.growing_of",
+    "mailboxes.reserves.last_sent_on", "mailboxes.reserves.leaving_of", "mailboxes.reserves.of_pool",
+    "mailboxes.reserves.serves", "mailboxes.reserves.serving_cap", "mailboxes.reserves.successor_of",
+    "mailboxes.reserves.swap_for", "mailboxes.retiring.assignee_of", "mailboxes.retiring.keep_at_least_until",
+    "mailboxes.retiring.open_points",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan", "tenants.actors.of_command",
@@ -43,17 +49,23 @@ READS = {
 # Steps of an act whose service has asked already, and acts of the machinery on what a person started.
 PARTS = {
     "campaigns.campaigns.enrol_more",  # goes on with a launch
+    "campaigns.campaigns.halt_pool",  # part of a quarantine beyond the swap brake, which records the halts
     "campaigns.campaigns.want_plan",  # only wakes the planner
     "campaigns.contact_stage.begin",
     "campaigns.contact_stage.keep_again",
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "mailboxes.quarantine.close_case",  # part of a release, of a retirement, of the next quarantine
+    "mailboxes.quarantine.lock",
+    "mailboxes.quarantine.lock_pool",
+    "mailboxes.quarantine.promote_to_rotation",  # part of a quarantine or a retirement
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "deliverability.checks.forget",  # keeps the time for which checks are kept
     "mailboxes.domains.locked",
     "mailboxes.domains.mailboxes_of",
     "mailboxes.undo_domains.restore",  # imports.roll_back has asked
+    "mailboxes.ramp.step_in",  # part of a promotion
     "mailboxes.undo.forget",  # keeps the time for which replaced passwords are kept
     "tenants.audit.record",  # takes the actor first
     "tenants.audit.refused",

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         create = acts.add_parser("create", help="a draft from a YAML file")
         create.add_argument(
             "file",
-            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap",
+            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap, handover",
         )
         acting.add_arguments(create, writes=True)
         for act, help_text in (
