@@ -184,6 +184,11 @@ RING_AGAIN_SECONDS = env.list("RING_AGAIN_SECONDS", cast=int, default=[30, 60]) 
 SWEEP_EVERY_SECONDS = env.float("SWEEP_EVERY_SECONDS", default=5)
 RAMP_EVERY_SECONDS = env.float("RAMP_EVERY_SECONDS", default=60)  # whether some tenant's day has begun
 
+# --- Sending domains ---------------------------------------------------------------------------------
+
+FIRST_SEND_AFTER_DAYS = env.int("FIRST_SEND_AFTER_DAYS", default=14)  # after a domain's registration
+KEEP_ALIVE_DAYS = env.int("KEEP_ALIVE_DAYS", default=90)  # MX and unsubscribe host after a domain's last mail
+
 # --- Django --------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -213,6 +218,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "outreach.common.origins.TrustedProxies",  # first: nothing after it believes a stranger's X-Forwarded-...
     "outreach.common.circumstances.Middleware",
+    "campaigns.middleware.TrackingHosts",  # before whatever answers a path: on these hosts there are recipients' pages only
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "outreach.headers.ContentSecurityPolicy",
@@ -298,7 +304,7 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"] if BEHIND_PROXY else [])  # networks
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
-SECURE_REDIRECT_EXEMPT = ["^alive$"]  # load balancers ask in plain http
+SECURE_REDIRECT_EXEMPT = ["^alive$", "^tls/ask$"]  # load balancers and web servers ask in plain http
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 86400
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP

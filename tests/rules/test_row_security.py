@@ -27,6 +27,7 @@ DEFINERS = {
     "app_tenant_of_slug(text)",
     "campaigns_attempt_months(date,integer)",
     "mailboxes_of_others(bigint,text[],text[])",
+    "mailboxes_tracking_host(text,integer)",
 }
 
 
