@@ -59,10 +59,17 @@ def judging(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> Non
         signals.setdefault(pk, text)
 
 
+def judging_domains(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> None:
+    """As `judging`, of the mail of all mailboxes of a sending domain together."""
+    for pk, text in reports.refused_domains(tenant, day).items():
+        signals.setdefault(pk, text)
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)
+    hooks.register("mailboxes.judging_domains", judging_domains)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)

@@ -218,7 +218,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "outreach.common.origins.TrustedProxies",  # first: nothing after it believes a stranger's X-Forwarded-...
     "outreach.common.circumstances.Middleware",
-    "campaigns.middleware.TrackingHosts",  # before whatever answers a path: on these hosts there are recipients' pages only
+    "campaigns.middleware.TrackingHosts",  # before whatever answers a path: there are recipients' pages only
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "outreach.headers.ContentSecurityPolicy",

@@ -6,19 +6,21 @@ from django.contrib import admin
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 
+from mailboxes.admin.domain_ramps import RAMP_ACTIONS, DomainRampPage
 from mailboxes.models import SendingDomain
-from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
 
 
 @admin.register(SendingDomain)
-class SendingDomainAdmin(TenantAdmin):
+class SendingDomainAdmin(DomainRampPage):
     area = "mailboxes"
     list_display = ("name", "state_label", "tenant", "hourly_cap", "mailbox_list", "created_at")
     list_filter = ("state", "tenant")
     list_select_related = ("tenant",)
     search_fields = ("name",)
     fields = ("name", "tenant", "state_label", "hourly_cap", "mailbox_list", "created_at")
+    actions = RAMP_ACTIONS
+    change_form_outer_before_template = "console/domain.html"
 
     state_label = labelled("state", _("state"))
 

@@ -19,6 +19,7 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "mailboxes.cap_lowered": [],
     "mailboxes.counting_sent": [],
     "mailboxes.judging": [],
+    "mailboxes.judging_domains": [],
 }
 
 

@@ -77,6 +77,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Recipients' domains"), "travel_explore", "mailboxes_receiverdomain", "tenants.administer"),
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
+        (_("Days of domains' ramps"), "stairs", "mailboxes_domainrampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
     ),
     models(

@@ -97,8 +97,9 @@ def test_the_keep_alive_is_a_setting(client, message, settings):
 
 def test_every_refusal_has_the_same_body_and_no_answer_sets_a_cookie(client, message):
     put(message, state="blocked")
-    names = [HOST, "nobody.example", "", "x" * 5000, "localhost", "127.0.0.1", "[::1]", "go.client.example\0", "gö.example",
-             "*.client.example", "client.example", "a..b", "' OR 1=1 --", "console.example.com"]  # fmt: skip
+    names = [HOST, "nobody.example", "", "x" * 5000, "localhost", "127.0.0.1", "[::1]", "go.client.example\0",
+             "gö.example", "*.client.example", "client.example", "a..b",
+             "' OR 1=1 --", "console.example.com"]  # fmt: skip
 
     answers = [asked(client, name) for name in names]
 

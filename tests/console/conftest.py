@@ -18,6 +18,7 @@ from campaigns.services import suppression
 from mailboxes.models import (
     Allowance,
     AllowanceReturn,
+    DomainRampDay,
     Import,
     ImportedRow,
     Mailbox,
@@ -26,6 +27,7 @@ from mailboxes.models import (
     RampPlan,
     ReceiverDomain,
     Rotation,
+    SendingDomain,
 )
 from mailboxes.services import undo
 from outreach.common import freshness
@@ -146,6 +148,11 @@ class World:
                 tenant=self.tenant, mailbox=self.mailboxes[-1], day=now().date() + timedelta(days=n - 1),
                 cap=10 + 2 * n, allowed=10 + 2 * n, planned=sent, sent=sent, kind=kind, reason=reason,
             )  # fmt: skip
+            DomainRampDay.objects.create(
+                tenant=self.tenant, domain=self.mailboxes[-1].domain, day=now().date() + timedelta(days=n - 1),
+                cap=50 + 8 * n, allowed=50 + 8 * n, planned=sent, sent=sent, kind=kind, reason=reason,
+            )  # fmt: skip
+        SendingDomain.objects.filter(pk=self.mailboxes[-1].domain_id).update(ramp=plan, ramp_cap=58)
         Stop.objects.create(
             tenant=self.tenant, scope="pool", key=self.mailboxes[0].pool_id, label="pool", reason="late list"
         )

@@ -90,6 +90,7 @@ def test_who_listens_to_what():
         "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
         "mailboxes.counting_sent": ["campaigns.hooks.counting_sent"],
         "mailboxes.judging": ["campaigns.hooks.judging"],
+        "mailboxes.judging_domains": ["campaigns.hooks.judging_domains"],
     }
 
 
