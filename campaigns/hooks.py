@@ -96,6 +96,12 @@ def last_sent(*, domain_ids: Sequence[int], found: dict[int, datetime], **_: Any
     found.update(reports.last_sent_by_domain(domain_ids))
 
 
+def judging_domains(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> None:
+    """As `judging`, of the mail of all mailboxes of a sending domain together."""
+    for pk, text in reports.refused_domains(tenant, day).items():
+        signals.setdefault(pk, text)
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.leaving", leaving)
@@ -105,5 +111,6 @@ def register() -> None:
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)
     hooks.register("mailboxes.last_sent", last_sent)
+    hooks.register("mailboxes.judging_domains", judging_domains)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)

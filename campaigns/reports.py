@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -190,15 +191,40 @@ def sent_by_mailbox_day(tenant: Tenant, since: date, until: date) -> dict[tuple[
 
 def refused_mailboxes(tenant: Tenant, day: date) -> dict[int, str]:
     """Mailboxes whose mails were refused for good too often in the 14 days before: id: how often, as text."""
-    began = _surely_before(day - timedelta(days=REFUSED_DAYS))
-    attempts = Attempt.objects.filter(tenant=tenant, at__gte=began, result=Message.Status.FAILED)
-    refused = dict(attempts.order_by().values_list("mailbox_ref").annotate(n=Count("*")))
+    refused = _refused(tenant, day)
+    return _too_often(refused, _sent_lately(tenant, day, list(refused)))
+
+
+def refused_domains(tenant: Tenant, day: date) -> dict[int, str]:
+    """The same of sending domains, over all of their mailboxes together."""
+    refused = _refused(tenant, day)
     if not refused:
         return {}
+    theirs = Mailbox.objects.filter(pk__in=list(refused)).order_by().values("domain_id")
+    owner = dict(Mailbox.objects.filter(domain__in=theirs).order_by().values_list("pk", "domain_id"))
+    summed: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+    for counts, total in zip((refused, _sent_lately(tenant, day, list(owner))), summed, strict=True):
+        for pk, n in counts.items():
+            total[owner[pk]] += n
+    return _too_often(*summed)
+
+
+def _refused(tenant: Tenant, day: date) -> dict[int, int]:
+    """Mailbox id: mails refused for good in the 14 days before."""
+    began = _surely_before(day - timedelta(days=REFUSED_DAYS))
+    attempts = Attempt.objects.filter(tenant=tenant, at__gte=began, result=Message.Status.FAILED)
+    return dict(attempts.order_by().values_list("mailbox_ref").annotate(n=Count("*")))
+
+
+def _sent_lately(tenant: Tenant, day: date, mailboxes: Sequence[int]) -> dict[int, int]:
+    began = _surely_before(day - timedelta(days=REFUSED_DAYS))
     rows = Message.objects.filter(
-        tenant=tenant, mailbox__in=list(refused), status=Message.Status.SENT, sent_at__gte=began
+        tenant=tenant, mailbox__in=list(mailboxes), status=Message.Status.SENT, sent_at__gte=began
     )
-    sent = dict(rows.order_by().values_list("mailbox_id").annotate(n=Count("*")))
+    return dict(rows.order_by().values_list("mailbox_id").annotate(n=Count("*"))) if mailboxes else {}
+
+
+def _too_often(refused: Mapping[int, int], sent: Mapping[int, int]) -> dict[int, str]:
     found = {}
     for pk, n in refused.items():
         total = n + sent.get(pk, 0)

@@ -1,9 +1,15 @@
-"""Addresses that recipients open, below /u/."""
+"""Addresses that recipients open. They are all that a tracking host answers (campaigns.middleware)."""
 
-from django.urls import path
+from django.urls import include, path
 
 from campaigns import views
 
+UNSUBSCRIBE = "u/"
+CLICK = "c/"  # reserved for the links of a mail
+
 urlpatterns = [
-    path("<str:token>", views.unsubscribe, name="unsubscribe"),
+    path(UNSUBSCRIBE, include([path("<str:token>", views.unsubscribe, name="unsubscribe")])),
 ]
+
+handler400 = views.nothing_here
+handler404 = views.nothing_here

@@ -73,6 +73,11 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     return _page("campaigns/unsubscribed.html")
 
 
+def nothing_here(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """The answer of a tracking host where recipients have no page: no word about whose it is."""
+    return HttpResponse("There is nothing here.\n", content_type="text/plain", status=404, headers=HEADERS)
+
+
 @cache
 def _keys(text: str) -> Keyring:
     return Keyring.parse(text)

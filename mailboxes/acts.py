@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from mailboxes.models import Mailbox, ProviderAccount
+from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
 from tenants.acts import Act, Terms, register, up_to
 from tenants.models import ApprovalPolicy
 
@@ -23,6 +23,22 @@ def left_ramp(policy: ApprovalPolicy, mailbox: Mailbox) -> Terms | None:
     return {"daily_cap": mailbox.daily_cap}
 
 
+def left_domain_ramp(policy: ApprovalPolicy, domain: SendingDomain) -> Terms | None:
+    """As for a mailbox; `daily_cap` is what it may send then, None: as much as its mailboxes may."""
+    if policy.cap_above is None or domain.ramp_cap is None:
+        return None
+    if domain.daily_cap is not None and domain.daily_cap <= domain.ramp_cap:
+        return None
+    return {"daily_cap": domain.daily_cap}
+
+
+def covers_cap(agreed: Terms, asked: Terms) -> bool:
+    """An agreement to so much a day or no limit covers less."""
+    if agreed["daily_cap"] is None or asked["daily_cap"] is None:
+        return agreed["daily_cap"] is None
+    return asked["daily_cap"] <= agreed["daily_cap"]
+
+
 def released(policy: ApprovalPolicy, mailbox: Mailbox) -> Terms | None:
     return {} if policy.release else None
 
@@ -39,6 +55,10 @@ LEAVE_RAMP = Act(
     "mailbox.leave_ramp", _("Leaving a ramp early"), "mailboxes.Mailbox", "mailboxes.ramp", left_ramp,
     up_to("daily_cap"),
 )  # fmt: skip
+LEAVE_DOMAIN_RAMP = Act(
+    "domain.leave_ramp", _("Leaving a domain's ramp early"), "mailboxes.SendingDomain", "mailboxes.ramp",
+    left_domain_ramp, covers_cap,
+)  # fmt: skip
 RELEASE = Act("mailbox.release", _("Releasing from quarantine"), "mailboxes.Mailbox", "mailboxes.release", released)
 REOPEN = Act(
     "account.reopen", _("Reopening a provider account"), "mailboxes.ProviderAccount", "mailboxes.set_account_state",
@@ -47,5 +67,5 @@ REOPEN = Act(
 
 
 def register_all() -> None:
-    for act in (RAISE_CAP, LEAVE_RAMP, RELEASE, REOPEN):
+    for act in (RAISE_CAP, LEAVE_RAMP, LEAVE_DOMAIN_RAMP, RELEASE, REOPEN):
         register(act)

@@ -17,13 +17,14 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
 
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
 from deliverability.services import checks
-from mailboxes.models import Mailbox
-from mailboxes.services import ramp, undo
+from mailboxes.models import Mailbox, SendingDomain
+from mailboxes.services import domain_ramp, ramp, undo
 from outreach.common import circumstances, isolation, queues
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -158,10 +159,14 @@ def _sweep(tenant: Tenant) -> int:
 def ramps() -> int:
     """Decide the caps of the ramps for each tenant whose day has begun since it was last done."""
     at = now()
-    with_ramps = Tenant.objects.filter(pk__in=Mailbox.objects.filter(ramp__isnull=False).values("tenant_id"))
+    of_mailboxes = Mailbox.objects.filter(ramp__isnull=False).values("tenant_id")
+    of_domains = SendingDomain.objects.filter(ramp__isnull=False).values("tenant_id")
+    with_ramps = Tenant.objects.filter(Q(pk__in=of_mailboxes) | Q(pk__in=of_domains))
 
     def decide(tenant: Tenant) -> int:
-        return ramp.run_day(tenant, ramp.day_of(tenant, at), actor=SYSTEM, at=at).decided
+        day = ramp.day_of(tenant, at)
+        domains = domain_ramp.run_domains_day(tenant, day, actor=SYSTEM).decided
+        return domains + ramp.run_day(tenant, day, actor=SYSTEM, at=at).decided
 
     return each(with_ramps.order_by("pk"), decide)
 

@@ -25,7 +25,9 @@ URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^@\s/]+@")
 BEARER = re.compile(r"\b(bearer|basic|plain|login)\s+[A-Za-z0-9+/=_.-]{8,}", re.I)
 KEY_TEXT = re.compile(r"\b([\w-]{1,40}:)[A-Za-z0-9+/]{43}=")  # id:base64 of 32 bytes, as in CREDENTIAL_KEYS
 API_KEY = re.compile(r"\b(ok_[0-9a-f]{12}_)[\w-]{16,}")
-LINK = re.compile(r"(/(?:invitation|u)/)[^/\s'\"]{8,}")  # Django names the path of what it refuses; the token is in it
+LINK = re.compile(
+    r"(/(?:invitation|u|c)/)[^/\s'\"]{8,}"
+)  # Django names the path of what it refuses; the token is in it
 
 
 def clean(value: Any) -> Any:

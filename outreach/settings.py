@@ -195,6 +195,7 @@ RECEIVERS_EVERY_SECONDS = env.float("RECEIVERS_EVERY_SECONDS", default=600)  # w
 KEEP_ALIVE_DAYS = env.int("KEEP_ALIVE_DAYS", default=90)  # MX and unsubscribe host after a domain's last mail
 TRACKING_TARGET = env.str("TRACKING_TARGET", default=urlsplit(PUBLIC_URL).hostname or "localhost")
 DMARC_REPORTS = env.str("DMARC_REPORTS", default="")  # address that takes reports; empty: each domain's postmaster
+FIRST_SEND_AFTER_DAYS = env.int("FIRST_SEND_AFTER_DAYS", default=14)  # after a domain's registration
 
 # --- Django --------------------------------------------------------------------------------------------
 
@@ -225,6 +226,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "outreach.common.origins.TrustedProxies",  # first: nothing after it believes a stranger's X-Forwarded-...
     "outreach.common.circumstances.Middleware",
+    "campaigns.middleware.TrackingHosts",  # before whatever answers a path: there are recipients' pages only
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "outreach.headers.ContentSecurityPolicy",
@@ -310,7 +312,7 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=["127.0.0.0/8", "::1"] if BEHIND_PROXY else [])  # networks
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
-SECURE_REDIRECT_EXEMPT = ["^alive$"]  # load balancers ask in plain http
+SECURE_REDIRECT_EXEMPT = ["^alive$", "^tls/ask$"]  # load balancers and web servers ask in plain http
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 86400
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP

@@ -19,7 +19,8 @@ urlpatterns = [
     path("alive", alive, name="alive"),
     path("api/v1/", include("outreach.api")),
     path("console/", admin.site.urls),
-    path("u/", include("campaigns.urls")),
+    path("tls/", include("mailboxes.urls")),
+    path("", include("campaigns.urls")),
 ]
 
 

@@ -24,8 +24,10 @@ from tenants.services import sealing
 
 BOXES = """
 SELECT b.id, b.home_id, b.address, b.display_name, b.username, b.sealed_password, b.seal_ref::text, a.host, a.port,
-    a.security, b.min_gap_seconds, extract(epoch FROM now() - b.last_dot_at)::float8, b.failures
+    a.security, b.min_gap_seconds, extract(epoch FROM now() - b.last_dot_at)::float8, b.failures,
+    CASE WHEN d.state IN ('verified', 'degraded') THEN d.tracking_host END
 FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
+JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 WHERE b.id = ANY (%s)"""
 
 STEPS = "SELECT id, subject, text_body, html_body, version FROM campaigns_step WHERE id = ANY (%s)"
@@ -67,6 +69,7 @@ def _lane(
         gap,
         dot_age,
         failures,
+        tracking_host,
     ) = box
     sender = renderer.SenderContent(address, display_name)
     letters = tuple(
@@ -77,7 +80,7 @@ def _lane(
             clock + message.due_in,
             clock + message.expires_in,
             message.tries,
-            rendering.of(message, sender),
+            rendering.of(message, sender, tracking_host or ""),
         )
         for message in messages
     )
@@ -137,12 +140,14 @@ class Rendering:
         self.keys = _keyring(settings.TOKEN_KEYS)
         self._skeletons: dict[tuple[int, int, renderer.SenderContent], renderer.Skeleton] = {}
 
-    def of(self, message: Claimed, sender: renderer.SenderContent) -> Callable[[], tuple[bytes, bytes]]:
-        """The function that renders this message when its turn comes."""
-        return functools.partial(self._render, message, sender)
+    def of(
+        self, message: Claimed, sender: renderer.SenderContent, tracking_host: str
+    ) -> Callable[[], tuple[bytes, bytes]]:
+        """The function that renders this message when its turn comes. Without a tracking host its links lead to us."""
+        return functools.partial(self._render, message, sender, tracking_host)
 
-    def _render(self, message: Claimed, sender: renderer.SenderContent) -> tuple[bytes, bytes]:
-        rendered = self._skeleton(message, sender).render(
+    def _render(self, message: Claimed, sender: renderer.SenderContent, tracking_host: str) -> tuple[bytes, bytes]:
+        rendered = self._skeleton(message, sender, tracking_host).render(
             renderer.RecipientContent(message.email, message.contact_fields),
             message.message_id,
             tokens.sign(self.keys, self.tenant_id, message.id),
@@ -154,7 +159,7 @@ class Rendering:
         """The slot's time, by the database's clock; a late message says when it was due at the earliest: now."""
         return _rfc5322(self.now + timedelta(seconds=max(round(message.due_in), 0)))
 
-    def _skeleton(self, message: Claimed, sender: renderer.SenderContent) -> renderer.Skeleton:
+    def _skeleton(self, message: Claimed, sender: renderer.SenderContent, tracking_host: str) -> renderer.Skeleton:
         key = (message.step_id, message.campaign_id, sender)
         if key not in self._skeletons:
             campaign = renderer.CampaignContent(
@@ -164,9 +169,8 @@ class Rendering:
                 tenant_postal_address=self.address,
                 list_id_host=self.host,
             )
-            self._skeletons[key] = renderer.Skeleton.build(
-                self.steps[message.step_id], sender, campaign, self.public_url
-            )
+            base = f"https://{tracking_host}" if tracking_host else self.public_url
+            self._skeletons[key] = renderer.Skeleton.build(self.steps[message.step_id], sender, campaign, base)
         return self._skeletons[key]
 
 

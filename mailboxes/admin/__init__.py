@@ -1,5 +1,19 @@
 """Pages of the fleet."""
 
-from mailboxes.admin import allowances, domains, imports, mailboxes, pools, providers, quarantine, quotas, ramps
+from mailboxes.admin import (
+    allowances,
+    domain_ramps,
+    domains,
+    imports,
+    mailboxes,
+    pools,
+    providers,
+    quarantine,
+    quotas,
+    ramps,
+)
 
-__all__ = ["allowances", "domains", "imports", "mailboxes", "pools", "providers", "quarantine", "quotas", "ramps"]
+__all__ = [
+    "allowances", "domain_ramps", "domains", "imports", "mailboxes", "pools", "providers", "quarantine", "quotas",
+    "ramps",
+]  # fmt: skip

@@ -19,9 +19,9 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from mailboxes.admin.domain_ramps import RAMP_ACTIONS, DomainRampPage
 from mailboxes.models import Mailbox, SendingDomain
 from mailboxes.services import domains
-from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to, since
 from tenants.models import Tenant
 from tenants.services import actors
@@ -77,7 +77,7 @@ class NewDomainForm(FactsForm):
             self.fields["tenant"].queryset = tenants  # type: ignore[attr-defined]
 
 
-class DomainPages(TenantAdmin):
+class DomainPages(DomainRampPage):
     """List and page of sending domains; registered by deliverability.admin, which knows their checks."""
 
     area = "mailboxes"
@@ -98,7 +98,7 @@ class DomainPages(TenantAdmin):
             {"fields": ("registrar", "registered_on", "renews_on", "created_at", "retired_at", "kept_alive")},
         ),
     )
-    actions = ("block", "unblock", "retire")
+    actions = ("block", "unblock", "retire", *RAMP_ACTIONS)
     targets = {"block": "blocked", "retire": "retired"}
     add_form, add_permission = NewDomainForm, "mailboxes.import"
 

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpResponse, JsonResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext as _
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from mailboxes import ramp as rule
-from mailboxes.models import Mailbox, RampDay, RampPlan
+from mailboxes.models import RampDay, RampPlan
 from mailboxes.services import ramp
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
@@ -176,6 +176,7 @@ class RampPage(TenantAdmin):
             if days:
                 extra["ramp_days"], extra["ramp_last"] = days, days[0]
                 extra["ramp_chart_url"] = reverse("admin:mailboxes_mailbox_ramp", args=[box.pk])
+                extra["ramp_days_url"] = f"{reverse('admin:mailboxes_rampday_changelist')}?mailbox__id__exact={box.pk}"
         return super().change_view(request, object_id, form_url, extra)
 
     def ramp_chart(self, request: Any, pk: int) -> JsonResponse:
@@ -185,13 +186,12 @@ class RampPage(TenantAdmin):
         box = self.get_queryset(request).filter(pk=pk).first()
         if box is None:
             raise Http404
-        return JsonResponse(chart_of(box))
+        return JsonResponse(chart_of(RampDay.objects.filter(mailbox=box)))
 
 
-def chart_of(box: Mailbox) -> dict[str, Any]:
-    """The last SHOWN_DAYS of a mailbox; days without a row are gaps."""
-    last = RampDay.objects.filter(mailbox=box).order_by("-day")[:SHOWN_DAYS]
-    found = {row.day: row for row in last}
+def chart_of(rows: QuerySet[Any]) -> dict[str, Any]:
+    """The last SHOWN_DAYS of a mailbox or domain; days without a row are gaps."""
+    found = {row.day: row for row in rows.order_by("-day")[:SHOWN_DAYS]}
     if not found:
         return {"x": [], "lines": {}}
     first, end = max(min(found), max(found) - timedelta(days=SHOWN_DAYS)), max(found)

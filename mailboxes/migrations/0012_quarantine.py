@@ -21,7 +21,7 @@ FROM mailboxes_mailbox WHERE state IN ('quarantined', 'probing')"""
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0008_domains"),
+        ("mailboxes", "0009_domain_edge"),
         ("tenants", "0012_sign_in"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -8,12 +8,13 @@ from mailboxes.models.pools import Pool
 from mailboxes.models.providers import ProviderAccount
 from mailboxes.models.quarantine import QuarantineCase, Retirement
 from mailboxes.models.quotas import QuotaGroup, ReceiverDomain, ReceiverLimit
-from mailboxes.models.ramps import RampDay, RampPlan
+from mailboxes.models.ramps import DomainRampDay, RampDay, RampPlan
 from mailboxes.models.rotation import Rotation
 
 __all__ = [
     "Allowance",
     "AllowanceReturn",
+    "DomainRampDay",
     "Import",
     "ImportedRow",
     "Mailbox",

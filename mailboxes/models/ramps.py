@@ -1,4 +1,4 @@
-"""Ramps: the rule by which a mailbox's daily cap grows, and what it did on each day."""
+"""Ramps: the rule by which the daily cap of a mailbox or a domain grows, and what it did on each day."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _between(name: str, bounds: tuple[int, int]) -> Any:
 
 @history.track()
 class RampPlan(TenantOwned):
-    """From which cap to which in which steps; many mailboxes follow one plan. Units stand in the names."""
+    """From which cap to which in which steps; many mailboxes or domains follow one plan. Units stand in the names."""
 
     name = models.CharField(max_length=100, verbose_name=_("name"))
     start = models.PositiveIntegerField(default=10, verbose_name=_("messages a day at the start"))
@@ -71,11 +71,11 @@ class RampPlan(TenantOwned):
         )
 
 
-class RampDay(TenantOwned):
-    """One day of one mailbox on a ramp, in the tenant's zone: the cap, what came of it, and why it is so.
+class DayOfRamp(TenantOwned):
+    """One day on a ramp, in the tenant's zone: the cap, what came of it, and why it is so.
 
-    Its row decides that the day's job was done. `allowed` is what the mailbox might send in all: the smaller cap, of a
-    reserve its share. `planned` and `sent` are filled when the day is over; until then `sent` is null.
+    Its row decides that the day's job was done. `allowed` is what might be sent in all. `planned` and `sent` are filled
+    when the day is over; until then `sent` is null.
     """
 
     class Kind(models.TextChoices):
@@ -85,6 +85,31 @@ class RampDay(TenantOwned):
         STEP_BACK = "step_back", _("steps back")
         RESTART = "restart", _("begins again")
         DONE = "done", _("has arrived")
+
+    day = models.DateField(help_text=_("Of the tenant's time zone."))
+    cap = models.PositiveIntegerField()
+    allowed = models.PositiveIntegerField()
+    planned = models.PositiveIntegerField(null=True, blank=True)
+    sent = models.PositiveIntegerField(null=True, blank=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    detail = models.CharField(max_length=200, blank=True, help_text=_("The bad signal."))
+    until = models.DateField(null=True, blank=True, help_text=_("The cap can't rise before that day."))
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.cap}"
+
+    @property
+    def why(self) -> str:
+        """The reason as a sentence, with the bad signal."""
+        text = self.get_reason_display()  # type: ignore[attr-defined]  # each ramp has reasons of its own
+        return f"{text}: {self.detail}" if self.detail else str(text)
+
+
+class RampDay(DayOfRamp):
+    """One day of one mailbox. `allowed` is the smaller cap, of a reserve its share."""
 
     class Reason(models.TextChoices):
         STARTED = "started", _("put on the ramp")
@@ -101,15 +126,7 @@ class RampDay(TenantOwned):
         LOWERED = "lowered", _("the plan now ends lower")
 
     mailbox = TenantForeignKey("mailboxes.Mailbox", related_name="ramp_days")
-    day = models.DateField(help_text=_("Of the tenant's time zone."))
-    cap = models.PositiveIntegerField()
-    allowed = models.PositiveIntegerField()
-    planned = models.PositiveIntegerField(null=True, blank=True)
-    sent = models.PositiveIntegerField(null=True, blank=True)
-    kind = models.CharField(max_length=10, choices=Kind)
     reason = models.CharField(max_length=10, choices=Reason)
-    detail = models.CharField(max_length=200, blank=True, help_text=_("The bad signal."))
-    until = models.DateField(null=True, blank=True, help_text=_("The cap can't rise before that day."))
 
     class Meta:
         ordering = ("-day", "mailbox")
@@ -124,11 +141,36 @@ class RampDay(TenantOwned):
             ),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.day}: {self.cap}"
 
-    @property
-    def why(self) -> str:
-        """The reason as a sentence, with the bad signal."""
-        text = self.get_reason_display()
-        return f"{text}: {self.detail}" if self.detail else str(text)
+class DomainRampDay(DayOfRamp):
+    """One day of one sending domain. `allowed` is 0 while the domain is too young to send."""
+
+    class Reason(models.TextChoices):
+        STARTED = "started", _("put on the ramp")
+        USED = "used", _("the cap was used, and it was time for a step")
+        TOO_SOON = "too_soon", _("the last change is too recent")
+        UNUSED = "unused", _("70 % of the cap was sent on fewer than 2 of the last 3 days with mail")
+        STOPPED = "stopped", _("not verified, degraded or blocked")
+        YOUNG = "young", _("registered too recently: nothing is sent yet")
+        SIGNAL = "signal", _("a bad signal; the step back for it was made")
+        BAD = "bad", _("a bad signal")
+        IDLE = "idle", _("no mail for too long")
+        CEILING = "ceiling", _("the plan's end is reached")
+        OWN_CAP = "own_cap", _("the domain's own daily cap is reached")
+        LOWERED = "lowered", _("the plan now ends lower")
+
+    domain = TenantForeignKey("mailboxes.SendingDomain", related_name="ramp_days")
+    reason = models.CharField(max_length=10, choices=Reason)
+
+    class Meta:
+        ordering = ("-day", "domain")
+        verbose_name = _("day of a domain's ramp")
+        verbose_name_plural = _("days of domains' ramps")
+        indexes = [models.Index(fields=["tenant", "day"], name="domainrampday_tenant_day")]
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "day"], name="domainrampday_once"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["start", "rise", "hold", "step_back", "restart", "done"]),
+                name="domainrampday_kind_known",
+            ),
+        ]

@@ -23,6 +23,7 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "mailboxes.counting_sent": [],
     "mailboxes.judging": [],
     "mailboxes.last_sent": [],
+    "mailboxes.judging_domains": [],
 }
 
 

@@ -80,6 +80,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Quarantines"), "healing", "mailboxes_quarantinecase", "mailboxes.view"),
         (_("Retirements"), "inventory_2", "mailboxes_retirement", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
+        (_("Days of domains' ramps"), "stairs", "mailboxes_domainrampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
         (_("Checks of domains"), "fact_check", "deliverability_domaincheck", "deliverability.view"),
     ),

@@ -2,104 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from outreach.demo.server_process import ServerProcess
 from outreach.demo.sink import Book
 
-_ROOT = Path(__file__).resolve().parents[2]
 
+class SinkProcess(ServerProcess):
+    """`options` are the fields of `sink.Options`; `module` is for sinks that can do more.
 
-class SinkProcess:
-    """Starts on entry, stops on exit. `options` are the fields of `sink.Options`.
-
-    `module` is what `python -m` runs, for sinks that can do more. After a start `host` and `port` tell where
-    it listens; a second start takes the same port again and goes on in the same book.
+    A second start goes on in the same book.
     """
 
     def __init__(self, book: Path | str, *, module: str = "outreach.demo.sink", **options: Any) -> None:
+        super().__init__(module, book=book, **options)
         self.path = Path(book)
-        self.host, self.port = "", int(options.pop("port", 0))
-        self._module, self._options = module, options
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 20) -> SinkProcess:
-        """Return when it takes connections. Raises RuntimeError when that lasts longer than `seconds`."""
+    def start(self, seconds: float = 20) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            announce = Path(folder) / "announce"
-            own = {"book": self.path, "port": self.port, "announce": announce, "parent": os.getpid()}
-            options = {**self._options, **own}
-            command = [sys.executable, "-m", self._module, *_flags(options)]
-            # Ctrl-C is for the parent, which drains its senders before the sink goes.
-            self._process = subprocess.Popen(command, cwd=_ROOT, start_new_session=True)  # noqa: S603 - our own module
-            deadline = time.monotonic() + seconds
-            while not announce.exists():
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.stop()
-                    raise RuntimeError(f"The sink {self._module} did not start.")
-                time.sleep(0.01)
-            told = json.loads(announce.read_text())
-        self.host, self.port = told["host"], told["port"]
-        return self
-
-    @property
-    def pid(self) -> int:
-        """The process id; 0 when it isn't running."""
-        return self._process.pid if self._process is not None else 0
-
-    def pause(self) -> None:
-        """Freeze it: connections stay open, nothing is answered."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        os.kill(self.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End it without a goodbye."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it; all connections drop. Does nothing when it isn't running."""
-        self._end(signal.SIGTERM)
-
-    def _end(self, number: int) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(number)
-        process.send_signal(signal.SIGCONT)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        return super().start(seconds)
 
     def read_book(self) -> Book:
         """What it wrote so far."""
         return Book.read(self.path)
-
-    def __enter__(self) -> SinkProcess:
-        return self.start()
-
-    def __exit__(self, *raised: object) -> None:
-        self.stop()
-
-
-def _flags(options: dict[str, Any]) -> list[str]:
-    flags: list[str] = []
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        if value is True:
-            flags.append(flag)
-        elif value is not False:
-            flags.append(f"{flag}={value}")
-    return flags

@@ -74,9 +74,9 @@ def require(actor: Actor, name: str, subject: Any, *, approval: int | None = Non
 
 
 def in_words(terms: Terms) -> str:
-    """Terms as people read them: "daily cap 80"."""
+    """Terms as people read them: "daily cap 80"; a number that is none is no limit."""
     told = ((name.replace("_", " "), f"{value:,}" if type(value) is int else value) for name, value in terms.items())
-    return ", ".join(f"{name} {value}" for name, value in told)
+    return ", ".join(f"{name} {'without limit' if value is None else value}" for name, value in told)
 
 
 @transaction.atomic

@@ -20,6 +20,7 @@ from deliverability.models import DomainCheck
 from mailboxes.models import (
     Allowance,
     AllowanceReturn,
+    DomainRampDay,
     Import,
     ImportedRow,
     Mailbox,
@@ -30,6 +31,7 @@ from mailboxes.models import (
     ReceiverDomain,
     Retirement,
     Rotation,
+    SendingDomain,
 )
 from mailboxes.services import undo
 from outreach.common import freshness
@@ -159,6 +161,11 @@ class World:
             tenant=self.tenant, mailbox=self.mailboxes[0], pool=self.pool, reason="sold", kept_as="alias",
             keep_until=now().date() + timedelta(days=90), replies_to="late@example.com", threads="stop",
         )  # fmt: skip
+            DomainRampDay.objects.create(
+                tenant=self.tenant, domain=self.mailboxes[-1].domain, day=now().date() + timedelta(days=n - 1),
+                cap=50 + 8 * n, allowed=50 + 8 * n, planned=sent, sent=sent, kind=kind, reason=reason,
+            )  # fmt: skip
+        SendingDomain.objects.filter(pk=self.mailboxes[-1].domain_id).update(ramp=plan, ramp_cap=58)
         Stop.objects.create(
             tenant=self.tenant, scope="pool", key=self.mailboxes[0].pool_id, label="pool", reason="late list"
         )

@@ -28,6 +28,7 @@ DEFINERS = {
     "campaigns_attempt_months(date,integer)",
     "domains_of_others(bigint,text[],text[])",
     "mailboxes_of_others(bigint,text[],text[])",
+    "mailboxes_tracking_host(text,integer)",
 }
 
 

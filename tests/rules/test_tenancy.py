@@ -94,6 +94,7 @@ def test_who_listens_to_what():
         "mailboxes.counting_sent": ["campaigns.hooks.counting_sent"],
         "mailboxes.judging": ["campaigns.hooks.judging"],
         "mailboxes.last_sent": ["campaigns.hooks.last_sent"],
+        "mailboxes.judging_domains": ["campaigns.hooks.judging_domains"],
     }
 
 

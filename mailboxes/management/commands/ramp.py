@@ -1,4 +1,4 @@
-"""ramp start|stop|show ADDRESS...|--pool NAME --tenant SLUG."""
+"""ramp start|stop|show ADDRESS...|--pool NAME|--domain NAME... --tenant SLUG."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from mailboxes.models import Mailbox, Pool, RampDay, RampPlan
-from mailboxes.services import ramp
+from mailboxes.models import DomainRampDay, Mailbox, Pool, RampDay, RampPlan, SendingDomain
+from mailboxes.services import domain_ramp, ramp
 from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NeedsApproval, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
 from tenants.services.actors import Actor
 
+Ramped = Mailbox | SendingDomain
+
 
 class Command(BaseCommand):
-    help = "Put mailboxes on a ramp, take them off, or show where they stand."
+    help = "Put mailboxes or sending domains on a ramp, take them off, or show where they stand."
 
     def add_arguments(self, parser: CommandParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
         start = acts.add_parser("start", help="the cap begins low and rises by mail that went out")
-        start.add_argument("--plan", metavar="NAME", help="without it: standard, made when it is missing")
+        start.add_argument(
+            "--plan", metavar="NAME", help="without it: standard, for domains: domains; made when missing"
+        )
         stop = acts.add_parser("stop", help="from now on the mailbox's own cap alone holds")
         stop.add_argument("--reason", default="", help="stands in the audit")
         second_person.add_arguments(stop)
@@ -31,13 +35,14 @@ class Command(BaseCommand):
         for one in (start, stop, show):
             one.add_argument("addresses", nargs="*", metavar="ADDRESS")
             one.add_argument("--pool", metavar="NAME", help="all mailboxes of the pool that are not retired")
+            one.add_argument("--domain", nargs="+", default=[], metavar="NAME", help="sending domains, not mailboxes")
             acting.add_arguments(one, writes=one is not show)
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
             with acting.in_tenant(tenant, actor) as (owner, who):
-                boxes = chosen(owner, options["addresses"], options["pool"])
-                report = show(who, boxes) if act == "show" else self.change(act, owner, who, boxes, options)
+                rows = chosen(owner, options["addresses"], options["pool"], options["domain"])
+                report = show(who, rows) if act == "show" else self.change(act, owner, who, rows, options)
         except OutreachError as error:
             raise acting.refused(self, error, as_json=options["json"]) from error
         self.say(report, as_json=options["json"])
@@ -45,7 +50,7 @@ class Command(BaseCommand):
             raise CommandError(f"Refused: {'; '.join(report['refused'][:20])}", returncode=2)
 
     def change(
-        self, act: str, owner: Tenant, who: Actor, boxes: Sequence[Mailbox], options: dict[str, Any]
+        self, act: str, owner: Tenant, who: Actor, rows: Sequence[Ramped], options: dict[str, Any]
     ) -> dict[str, Any]:
         """One transaction for each mailbox, since each act locks the audit to its end; with --dry-run one for all."""
         reason = options.get("reason", "")
@@ -53,39 +58,56 @@ class Command(BaseCommand):
             raise BadInput("--reason: holds bytes that are no text.")
         done, refused = 0, []
         with dry_runs.perhaps(options["dry_run"]):
-            plan = plan_of(owner, options["plan"], who) if act == "start" else None
-            for n, box in enumerate(boxes, 1):
+            plan = plan_of(owner, options["plan"], who, bool(options["domain"])) if act == "start" else None
+            for n, row in enumerate(rows, 1):
                 try:
                     if plan is not None:
-                        ramp.start_ramp(box, plan, actor=who)
+                        start(row, plan, who)
                     else:
                         with second_person.asked(who, options):
-                            ramp.leave_ramp(box, actor=who, reason=reason, approval=options["approval"])
+                            leave(row, who, reason, options["approval"])
                     done += 1
                 except NeedsApproval:
-                    if len(boxes) == 1:
+                    if len(rows) == 1:
                         raise
-                    refused.append(f"{box} needs a second person")
+                    refused.append(f"{row} needs a second person")
                 except OutreachError as error:
                     refused.append(str(error))
                 if n % 100 == 0:
-                    self.stderr.write(f"{n:,} of {len(boxes):,}", ending="\r")
+                    self.stderr.write(f"{n:,} of {len(rows):,}", ending="\r")
         return {"act": act, "done": done, "refused": refused, "dry_run": options["dry_run"]}
 
     def say(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps(report))
-        elif "mailboxes" in report:
-            for row in report["mailboxes"]:
+        elif "act" not in report:
+            (rows,) = report.values()
+            for row in rows:
                 self.stdout.write(" ".join(f"{key}={'' if value is None else value}" for key, value in row.items()))
         else:
             self.stdout.write(f"act={report['act']} done={report['done']} refused={len(report['refused'])}")
 
 
-def chosen(owner: Tenant, addresses: Sequence[str], pool: str | None) -> list[Mailbox]:
-    """The mailboxes of those addresses, or of the pool. Raises BadInput, Missing."""
-    if bool(addresses) == (pool is not None):
-        raise BadInput("Name addresses, or a pool with --pool.")
+def start(row: Ramped, plan: RampPlan, who: Actor) -> None:
+    if isinstance(row, SendingDomain):
+        domain_ramp.start_domain_ramp(row, plan, actor=who)
+    else:
+        ramp.start_ramp(row, plan, actor=who)
+
+
+def leave(row: Ramped, who: Actor, reason: str, approval: int | None) -> None:
+    if isinstance(row, SendingDomain):
+        domain_ramp.leave_domain_ramp(row, actor=who, reason=reason, approval=approval)
+    else:
+        ramp.leave_ramp(row, actor=who, reason=reason, approval=approval)
+
+
+def chosen(owner: Tenant, addresses: Sequence[str], pool: str | None, domains: Sequence[str]) -> Sequence[Ramped]:
+    """The mailboxes of those addresses, or of the pool, or the domains. Raises BadInput, Missing."""
+    if bool(addresses) + (pool is not None) + bool(domains) != 1:
+        raise BadInput("Name addresses, or a pool with --pool, or domains with --domain.")
+    if domains:
+        return chosen_domains(owner, domains)
     rows = Mailbox.objects.filter(tenant=owner).select_related("ramp").order_by("pk")
     if pool is not None:
         if not yaml_files.storable(pool) or not Pool.objects.filter(tenant=owner, name=pool).exists():
@@ -99,33 +121,53 @@ def chosen(owner: Tenant, addresses: Sequence[str], pool: str | None) -> list[Ma
     return list(found.values())
 
 
-def plan_of(owner: Tenant, name: str | None, who: Actor) -> RampPlan:
-    """The plan of that name; without a name the standard one, made with the numbers of RULES if need be."""
+def chosen_domains(owner: Tenant, names: Sequence[str]) -> list[SendingDomain]:
+    wanted = [name.strip().lower().removesuffix(".") for name in names]
+    rows = SendingDomain.objects.filter(tenant=owner, name__in=filter(yaml_files.storable, wanted))
+    found = {domain.name: domain for domain in rows.select_related("ramp").order_by("pk")}
+    for name in wanted:
+        if name not in found:
+            raise Missing(f"{owner.slug} has no sending domain {name!r}.")
+    return list(found.values())
+
+
+def plan_of(owner: Tenant, name: str | None, who: Actor, of_domains: bool) -> RampPlan:
+    """The plan of that name; without a name the standard one, made if need be."""
     if name is not None and not yaml_files.storable(name):
         raise BadInput("--plan: holds bytes that are no text.")
+    if name is None and of_domains:
+        return domain_ramp.standard_plan(owner, actor=who)
     plan = ramp.find_plan(owner, name or ramp.STANDARD)
     if plan is None and name is not None:
         raise Missing(f"{owner.slug} has no ramp plan {name!r}.")
     return plan or ramp.add_plan(owner, ramp.STANDARD, actor=who)
 
 
-def show(who: Actor, boxes: Sequence[Mailbox]) -> dict[str, Any]:
-    """Where each mailbox stands; the last day's decision with its reason."""
-    for box in boxes[:1]:
-        who.require("mailboxes.view", box)
-    days = RampDay.objects.filter(mailbox__in=[box.pk for box in boxes]).order_by("mailbox_id", "-day")
+def show(who: Actor, rows: Sequence[Ramped]) -> dict[str, Any]:
+    """Where each mailbox or domain stands; the last day's decision with its reason."""
+    for row in rows[:1]:
+        who.require("mailboxes.view", row)
+    if rows and isinstance(rows[0], SendingDomain):
+        of_domains = DomainRampDay.objects.filter(domain__in=[row.pk for row in rows]).order_by("domain_id", "-day")
+        latest = {day.domain_id: day for day in of_domains.distinct("domain_id")}
+        return {"domains": [_of_domain(row, latest.get(row.pk)) for row in rows if isinstance(row, SendingDomain)]}
+    days = RampDay.objects.filter(mailbox__in=[row.pk for row in rows]).order_by("mailbox_id", "-day")
     last = {day.mailbox_id: day for day in days.distinct("mailbox_id")}
-    return {"mailboxes": [_standing(box, last.get(box.pk)) for box in boxes]}
+    return {"mailboxes": [{"address": str(row), **_standing(row, last.get(row.pk))} for row in rows]}
 
 
-def _standing(box: Mailbox, day: RampDay | None) -> dict[str, Any]:
+def _of_domain(domain: SendingDomain, day: DomainRampDay | None) -> dict[str, Any]:
+    first = domain_ramp.not_before(domain)
+    return {"domain": domain.name, **_standing(domain, day), "sends_from": first and first.isoformat()}
+
+
+def _standing(row: Ramped, day: RampDay | DomainRampDay | None) -> dict[str, Any]:
     return {
-        "address": box.address,
-        "state": box.state,
-        "plan": box.ramp and box.ramp.name,
-        "ramp_cap": box.ramp_cap,
-        "daily_cap": box.daily_cap,
-        "cap": box.cap_of_day,
+        "state": row.state,
+        "plan": row.ramp and row.ramp.name,
+        "ramp_cap": row.ramp_cap,
+        "daily_cap": row.daily_cap,
+        "cap": row.cap_of_day,
         "day": day and day.day.isoformat(),
         "decision": day and day.kind,
         "why": day and str(day.why),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.timezone import now
 
-from mailboxes.models import Mailbox, RampDay, RampPlan
+from mailboxes.models import DomainRampDay, Mailbox, RampDay, RampPlan
 from mailboxes.services import ramp
 from tenants.models import Approval, ApprovalPolicy
+from tenants.services import approvals
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -89,3 +92,54 @@ def test_what_is_not_there_is_named(tenant, arguments, words):
     with pytest.raises(CommandError, match=words):
         said(*given, "--tenant", tenant.slug)
     assert RampDay.objects.count() == 0
+
+
+# --- domains ----------------------------------------------------------------------------------------------
+
+
+def test_domains_start_on_a_plan_of_their_own_and_say_where_they_stand(tenant):
+    first, second = factories.domain(tenant), factories.domain(tenant, registered_on=now().date())
+
+    told = said("start", "--domain", first.name.upper(), f"{second.name}.", "--tenant", tenant.slug)
+    found = json.loads(said("show", "--domain", first.name, second.name, "--tenant", tenant.slug, "--json"))["domains"]
+
+    assert told == "act=start done=2 refused=0"
+    assert (RampPlan.objects.get().name, RampPlan.objects.get().ceiling) == ("domains", 500)
+    assert [(row["domain"], row["cap"], row["daily_cap"], row["why"]) for row in found] == [
+        (first.name, 50, None, "put on the ramp"),
+        (second.name, 50, None, "put on the ramp"),
+    ]
+    assert [row["sends_from"] for row in found] == [None, (now().date() + timedelta(days=14)).isoformat()]
+    assert f"domain={first.name} state=verified plan=domains" in said(
+        "show", "--domain", first.name, "--tenant", tenant.slug
+    )
+
+
+def test_a_domain_that_stops_early_asks_a_second_person(tenant):
+    domain = factories.domain(tenant)
+    said("start", "--domain", domain.name, "--tenant", tenant.slug)
+    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=50)
+
+    with pytest.raises(CommandError, match="needs a second person"):
+        said("stop", "--domain", domain.name, "--tenant", tenant.slug, "--ask", "it is years old")
+
+    domain.refresh_from_db()
+    asked = Approval.objects.get()
+    assert (domain.ramp_cap, asked.act, asked.terms) == (50, "domain.leave_ramp", {"daily_cap": None})
+    assert approvals.in_words(asked.terms) == "daily cap without limit"
+    ApprovalPolicy.objects.filter(tenant=tenant).update(cap_above=None)
+    assert said("stop", "--domain", domain.name, "--tenant", tenant.slug) == "act=stop done=1 refused=0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["start", "--domain", "no.example"], "has no sending domain"), (["show", "a@b.example", "--domain", "DOMAIN"],
+     "Name addresses"), (["start", "--domain", "DOMAIN", "--plan", "none"], "has no ramp plan"),
+     (["stop", "--domain", "DOMAIN"], "on no ramp"), (["start", "--domain", "THEIRS"], "has no sending domain")],
+)  # fmt: skip
+def test_what_is_wrong_with_domains_is_named(tenant, arguments, words):
+    names = {"DOMAIN": factories.domain(tenant).name, "THEIRS": factories.domain(factories.tenant()).name}
+
+    with pytest.raises(CommandError, match=words):
+        said(*(names.get(value, value) for value in arguments), "--tenant", tenant.slug)
+    assert not DomainRampDay.objects.exists()

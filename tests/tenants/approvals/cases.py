@@ -7,7 +7,7 @@ import itertools
 from campaigns.models import Suppression
 from campaigns.services import campaigns, suppression
 from mailboxes.models import Mailbox, ProviderAccount, RampPlan
-from mailboxes.services import mailboxes, providers, ramp
+from mailboxes.services import domain_ramp, mailboxes, providers, ramp
 from tenants import permissions
 from tenants.services import approvals, members
 from tenants.services.actors import SYSTEM, Actor, of_grants
@@ -45,6 +45,12 @@ class Case:
         plan = RampPlan.objects.get_or_create(tenant=tenant, name="standard")[0]
         self.subject = factories.mailbox(tenant, daily_cap=80, ramp=plan, ramp_cap=10, state=Mailbox.State.RAMPING)
         self.service = lambda row, **more: ramp.leave_ramp(row, reason="Warm elsewhere", **more)
+        self.done = lambda row: row.ramp_id is None
+
+    def _domain_leave_ramp(self, tenant):
+        plan = RampPlan.objects.get_or_create(tenant=tenant, name="standard")[0]
+        self.subject = factories.domain(tenant, daily_cap=80, ramp=plan, ramp_cap=10)
+        self.service = lambda row, **more: domain_ramp.leave_domain_ramp(row, reason="Warm elsewhere", **more)
         self.done = lambda row: row.ramp_id is None
 
     def _mailbox_release(self, tenant):

@@ -32,6 +32,7 @@ def second(tenant):
         "campaign.launch",
         "mailbox.raise_cap",
         "mailbox.leave_ramp",
+        "domain.leave_ramp",
         "mailbox.release",
         "account.reopen",
         "suppression.lift",
