@@ -152,6 +152,11 @@ class World:
                 tenant=self.tenant, mailbox=self.mailboxes[-1], day=now().date() + timedelta(days=n - 1),
                 cap=10 + 2 * n, allowed=10 + 2 * n, planned=sent, sent=sent, kind=kind, reason=reason,
             )  # fmt: skip
+            DomainRampDay.objects.create(
+                tenant=self.tenant, domain=self.mailboxes[-1].domain, day=now().date() + timedelta(days=n - 1),
+                cap=50 + 8 * n, allowed=50 + 8 * n, planned=sent, sent=sent, kind=kind, reason=reason,
+            )  # fmt: skip
+        SendingDomain.objects.filter(pk=self.mailboxes[-1].domain_id).update(ramp=plan, ramp_cap=58)
         QuarantineCase.objects.create(
             tenant=self.tenant, mailbox=self.mailboxes[-1], pool=self.pool, number=1, reason="many bounces",
             evidence={"bounced": 5}, state_before="active", cap=40, swap="promoted", promoted=self.mailboxes[0],
@@ -161,11 +166,6 @@ class World:
             tenant=self.tenant, mailbox=self.mailboxes[0], pool=self.pool, reason="sold", kept_as="alias",
             keep_until=now().date() + timedelta(days=90), replies_to="late@example.com", threads="stop",
         )  # fmt: skip
-            DomainRampDay.objects.create(
-                tenant=self.tenant, domain=self.mailboxes[-1].domain, day=now().date() + timedelta(days=n - 1),
-                cap=50 + 8 * n, allowed=50 + 8 * n, planned=sent, sent=sent, kind=kind, reason=reason,
-            )  # fmt: skip
-        SendingDomain.objects.filter(pk=self.mailboxes[-1].domain_id).update(ramp=plan, ramp_cap=58)
         Stop.objects.create(
             tenant=self.tenant, scope="pool", key=self.mailboxes[0].pool_id, label="pool", reason="late list"
         )
