@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from mailboxes.edits import MOST_PER_DAY
 from mailboxes.models import Mailbox
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.services import ramp
@@ -18,7 +19,6 @@ from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
 LONGEST_PASSWORD = 1000  # characters
-MOST_PER_DAY = 100_000  # messages of one mailbox
 RELEASABLE = (Mailbox.State.QUARANTINED, Mailbox.State.PROBING)
 
 
