@@ -24,7 +24,7 @@ def withdrawn(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
 
 
 def mailbox_cap_lowered(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
-    """As `withdrawn`, a plan that is being made under the old cap included."""
+    """As `withdrawn`, a plan that is being made under the old cap, or for the old pool, included."""
     if not mailbox_ids:
         return
     tenant_id = _tenant_of(mailbox_ids)
@@ -53,6 +53,11 @@ def counting_sent(*, tenant: Any, since: date, until: date, counts: Counter[tupl
     counts.update(reports.sent_by_mailbox_day(tenant, since, until))
 
 
+def counting_waiting(*, mailbox_ids: Sequence[int], counts: Counter[int], **_: Any) -> None:
+    """Add what each mailbox was to send and would lose by being withdrawn, by mailbox id."""
+    counts.update(reports.waiting_by_mailbox(mailbox_ids))
+
+
 def judging(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> None:
     """Name the mailboxes whose mail is refused too often, unless something worse is known of them."""
     for pk, text in reports.refused_mailboxes(tenant, day).items():
@@ -62,6 +67,8 @@ def judging(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> Non
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
+    hooks.register("mailboxes.moved", mailbox_cap_lowered)
+    hooks.register("mailboxes.counting_waiting", counting_waiting)
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)
     hooks.register("tenants.suspended", suspended)

@@ -22,7 +22,7 @@ from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
-from mailboxes.services import ramp, undo
+from mailboxes.services import editing, ramp, undo
 from outreach.common import circumstances, isolation
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -171,8 +171,8 @@ def months() -> int:
 
 
 def forget_undo() -> int:
-    """Delete what could undo old imports of mailboxes, with the passwords that they replaced."""
-    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk))
+    """Delete what could undo old imports and bulk edits of mailboxes, with the passwords that imports replaced."""
+    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk) + editing.forget(tenant.pk))
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from mailboxes.models.allowances import Allowance, AllowanceReturn
 from mailboxes.models.domains import SendingDomain
+from mailboxes.models.edits import BulkEdit, BulkEditRow
 from mailboxes.models.imports import Import, ImportedRow
 from mailboxes.models.mailboxes import Mailbox
 from mailboxes.models.pools import Pool
@@ -13,6 +14,8 @@ from mailboxes.models.rotation import Rotation
 __all__ = [
     "Allowance",
     "AllowanceReturn",
+    "BulkEdit",
+    "BulkEditRow",
     "Import",
     "ImportedRow",
     "Mailbox",

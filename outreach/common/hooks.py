@@ -17,6 +17,8 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.retention": [],
     "mailboxes.withdrawn": [],
     "mailboxes.cap_lowered": [],
+    "mailboxes.moved": [],
+    "mailboxes.counting_waiting": [],
     "mailboxes.counting_sent": [],
     "mailboxes.judging": [],
 }

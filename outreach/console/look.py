@@ -78,6 +78,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
+        (_("Bulk edits"), "edit_note", "mailboxes_bulkedit", "mailboxes.view"),
     ),
     models(
         _("Who may"),

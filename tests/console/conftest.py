@@ -18,6 +18,8 @@ from campaigns.services import suppression
 from mailboxes.models import (
     Allowance,
     AllowanceReturn,
+    BulkEdit,
+    BulkEditRow,
     Import,
     ImportedRow,
     Mailbox,
@@ -162,6 +164,21 @@ class World:
         ImportedRow.objects.create(
             tenant=self.tenant, of=done, line=2, mailbox_ref=self.mailboxes[0].pk, is_new=False,
             before=undo.image(box) | {"daily_cap": 30}, after=undo.image(box), digest_after=undo.digest(box),
+        )  # fmt: skip
+        edit = BulkEdit.objects.create(
+            tenant=self.tenant, wish={"daily_cap": 30}, mailbox_ids=[box.pk], by_kind="system", changed=1,
+            state="done", done_at=now(), undo_until=now() + timedelta(days=30),
+        )  # fmt: skip
+        BulkEditRow.objects.create(
+            tenant=self.tenant,
+            of=edit,
+            mailbox_ref=box.pk,
+            before={"daily_cap": 30},
+            after={"daily_cap": box.daily_cap},
+        )
+        BulkEdit.objects.create(
+            tenant=self.tenant, wish={"daily_cap": 20, "add_tags": ["trial"]}, by_kind="system",
+            mailbox_ids=[box.pk for box in self.mailboxes], undo_until=now() + timedelta(days=30),
         )  # fmt: skip
         Attempt.objects.create(
             tenant=self.tenant, message_ref=self.messages[4].pk, mailbox_ref=self.mailboxes[0].pk, at=now(),

@@ -13,6 +13,7 @@ READS = {
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
+    "mailboxes.editing.find", "mailboxes.editing.preview",
     "mailboxes.imports.columns_of", "mailboxes.imports.find",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
@@ -41,6 +42,7 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "mailboxes.editing.forget",  # keeps the time for which an edit can be undone
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "mailboxes.undo.forget",  # keeps the time for which replaced passwords are kept
     "tenants.audit.record",  # takes the actor first

@@ -88,6 +88,8 @@ def test_who_listens_to_what():
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
         "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
+        "mailboxes.moved": ["campaigns.hooks.mailbox_cap_lowered"],
+        "mailboxes.counting_waiting": ["campaigns.hooks.counting_waiting"],
         "mailboxes.counting_sent": ["campaigns.hooks.counting_sent"],
         "mailboxes.judging": ["campaigns.hooks.judging"],
     }

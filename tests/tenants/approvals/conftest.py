@@ -33,6 +33,8 @@ def second(tenant):
         "mailbox.raise_cap",
         "mailbox.leave_ramp",
         "mailbox.release",
+        "mailboxes.bulk_raise_cap",
+        "mailboxes.export",
         "account.reopen",
         "suppression.lift",
     ]
