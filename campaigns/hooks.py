@@ -56,7 +56,7 @@ def counting_clean(*, mailbox: Mailbox, since: datetime, found: dict[str, int], 
 
 
 def mailbox_cap_lowered(*, mailbox_ids: Sequence[int], reason: str, **_: Any) -> None:
-    """As `withdrawn`, a plan that is being made under the old cap included."""
+    """As `withdrawn`, a plan that is being made under the old cap, or for the old pool, included."""
     if not mailbox_ids:
         return
     tenant_id = _tenant_of(mailbox_ids)
@@ -85,6 +85,11 @@ def counting_sent(*, tenant: Any, since: date, until: date, counts: Counter[tupl
     counts.update(reports.sent_by_mailbox_day(tenant, since, until))
 
 
+def counting_waiting(*, mailbox_ids: Sequence[int], counts: Counter[int], **_: Any) -> None:
+    """Add what each mailbox was to send and would lose by being withdrawn, by mailbox id."""
+    counts.update(reports.waiting_by_mailbox(mailbox_ids))
+
+
 def judging(*, tenant: Any, day: date, signals: dict[int, str], **_: Any) -> None:
     """Name the mailboxes whose mail is refused too often, unless something worse is known of them."""
     for pk, text in reports.refused_mailboxes(tenant, day).items():
@@ -108,6 +113,8 @@ def register() -> None:
     hooks.register("mailboxes.brake_pulled", brake_pulled)
     hooks.register("mailboxes.counting_clean", counting_clean)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
+    hooks.register("mailboxes.moved", mailbox_cap_lowered)
+    hooks.register("mailboxes.counting_waiting", counting_waiting)
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)
     hooks.register("mailboxes.last_sent", last_sent)

@@ -189,6 +189,14 @@ def sent_by_mailbox_day(tenant: Tenant, since: date, until: date) -> dict[tuple[
     return {(mailbox, day): n for mailbox, day, n in counted if day is not None}
 
 
+def waiting_by_mailbox(mailbox_ids: Sequence[int]) -> dict[int, int]:
+    """Messages that would be taken back with these mailboxes (planned, claimed), by mailbox id."""
+    waiting = Message.objects.filter(
+        mailbox__in=mailbox_ids, status__in=(Message.Status.PLANNED, Message.Status.CLAIMED)
+    )
+    return dict(waiting.order_by().values_list("mailbox_id").annotate(n=Count("*")))
+
+
 def refused_mailboxes(tenant: Tenant, day: date) -> dict[int, str]:
     """Mailboxes whose mails were refused for good too often in the 14 days before: id: how often, as text."""
     refused = _refused(tenant, day)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext_lazy as _
 
-from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
+from mailboxes import edits
+from mailboxes.edits import Difference, Plan, Refused
+from mailboxes.models import BulkEdit, Mailbox, ProviderAccount, RampPlan, SendingDomain
 from tenants.acts import Act, Terms, register, up_to
-from tenants.models import ApprovalPolicy
+from tenants.models import ApprovalPolicy, Tenant
 
 
 def raised_cap(policy: ApprovalPolicy, mailbox: Mailbox, *, daily_cap: int) -> Terms | None:
@@ -39,6 +43,44 @@ def covers_cap(agreed: Terms, asked: Terms) -> bool:
     return asked["daily_cap"] <= agreed["daily_cap"]
 
 
+def difference(edit: BulkEdit, cap_above: int | None, boxes: Sequence[Mailbox]) -> Difference:
+    """What a draft would make of these mailboxes, or what undoing an edit that was done would. Without waiting mail."""
+    found = Difference()
+    if edit.state == BulkEdit.State.DRAFT:
+        wish = edit.wanted
+        plans = {
+            pk: Plan(start, ceiling)
+            for pk, start, ceiling in RampPlan.objects.filter(tenant=edit.tenant_id).values_list(
+                "pk", "start", "ceiling"
+            )
+        }
+        for box in boxes:
+            before = edits.image(box)
+            found.add(box, before, edits.wished(before, wish, plans), cap_above)
+        return found
+    there = {box.pk: box for box in boxes}
+    for row in edit.rows.filter(refused="").order_by("mailbox_ref"):
+        if row.mailbox_ref not in there:
+            found.refused.append(Refused(row.mailbox_ref, f"mailbox {row.mailbox_ref}", "is gone"))
+            continue
+        box = there[row.mailbox_ref]
+        now = edits.image(box)
+        found.add(box, now, edits.restored(now, row.before, row.after), cap_above)
+    return found
+
+
+def bulk_raised(policy: ApprovalPolicy, edit: BulkEdit) -> Terms | None:
+    """As for one mailbox, but for all that the edit, or its undoing, raises: agreed on are exactly these."""
+    if policy.cap_above is None:
+        return None
+    boxes = Mailbox.objects.filter(tenant=edit.tenant_id, pk__in=edit.mailbox_ids).order_by("pk")
+    return difference(edit, policy.cap_above, list(boxes)).raises()
+
+
+def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | None:
+    return None if policy.export_above is None or rows <= policy.export_above else {"rows": rows}
+
+
 def released(policy: ApprovalPolicy, mailbox: Mailbox) -> Terms | None:
     return {} if policy.release else None
 
@@ -65,7 +107,15 @@ REOPEN = Act(
     reopened,
 )  # fmt: skip
 
+BULK_RAISE = Act(
+    "mailboxes.bulk_raise_cap", _("Raising many caps"), "mailboxes.BulkEdit", "mailboxes.edit", bulk_raised
+)
+EXPORT = Act(
+    "mailboxes.export", _("Exporting mailboxes"), "tenants.Tenant", "mailboxes.export", exported, up_to("rows"),
+    ("rows",),
+)  # fmt: skip
+
 
 def register_all() -> None:
-    for act in (RAISE_CAP, LEAVE_RAMP, LEAVE_DOMAIN_RAMP, RELEASE, REOPEN):
+    for act in (RAISE_CAP, LEAVE_RAMP, LEAVE_DOMAIN_RAMP, RELEASE, REOPEN, BULK_RAISE, EXPORT):
         register(act)

@@ -24,7 +24,7 @@ from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
 from deliverability.services import checks
 from mailboxes.models import Mailbox, SendingDomain
-from mailboxes.services import domain_ramp, ramp, undo
+from mailboxes.services import domain_ramp, editing, ramp, undo
 from outreach.common import circumstances, isolation, queues
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -177,8 +177,8 @@ def months() -> int:
 
 
 def forget_undo() -> int:
-    """Delete what could undo old imports of mailboxes, with the passwords that they replaced."""
-    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk))
+    """Delete what could undo old imports and bulk edits of mailboxes, with the passwords that imports replaced."""
+    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk) + editing.forget(tenant.pk))
 
 
 def check_domains() -> int:

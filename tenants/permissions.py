@@ -23,6 +23,8 @@ MANAGE = OPERATE | {
     "campaigns.export",
     "campaigns.lift",
     "campaigns.settle",
+    "mailboxes.edit",
+    "mailboxes.export",
     "mailboxes.import",
     "mailboxes.ramp",
     "mailboxes.release",

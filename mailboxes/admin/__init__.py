@@ -4,6 +4,7 @@ from mailboxes.admin import (
     allowances,
     domain_ramps,
     domains,
+    editing,
     imports,
     mailboxes,
     pools,
@@ -14,6 +15,6 @@ from mailboxes.admin import (
 )
 
 __all__ = [
-    "allowances", "domain_ramps", "domains", "imports", "mailboxes", "pools", "providers", "quarantine", "quotas",
-    "ramps",
+    "allowances", "domain_ramps", "domains", "editing", "imports", "mailboxes", "pools", "providers", "quarantine",
+    "quotas", "ramps",
 ]  # fmt: skip

@@ -16,12 +16,14 @@ from unfold.widgets import (
 )
 
 from mailboxes import reports
+from mailboxes.admin.editing import EditsMany, TagFilter
 from mailboxes.admin.quarantine import QuarantinePage
 from mailboxes.admin.ramps import RampPage
 from mailboxes.models import Mailbox, RampPlan, Rotation
-from mailboxes.services import mailboxes, ramp
+from mailboxes.services import exporting, mailboxes, ramp
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to, since
+from tenants.admin.exporting import Exports
 from tenants.services.actors import visible_to
 
 VOLUME = ("min_gap_seconds", "weight", "reserve_share", "message_list")
@@ -98,26 +100,28 @@ class RotationAdmin(TenantAdmin):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(QuarantinePage, RampPage):
+class MailboxAdmin(EditsMany, Exports, QuarantinePage, RampPage):
     area = "mailboxes"
     list_display = (
-        "address", "state_label", "hold_label", "pool", "tenant", "today", "weight", "health", "last_sent",
-        "message_list",
+        "address", "state_label", "hold_label", "pool", "tag_list", "tenant", "today", "weight", "health",
+        "last_sent", "message_list",
     )  # fmt: skip
-    list_filter = ("state", "hold", ConditionFilter, "tenant")
+    list_filter = ("state", "hold", ConditionFilter, TagFilter, "tenant")
     linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact", "ramp__id__exact", "quota_group__id__exact")
     list_select_related = ("pool", "tenant")
-    search_fields = ("address_key", "display_name")
+    search_fields = ("address_key", "display_name", "tags")
+    exported, exported_as, export_permission = exporting.export_mailboxes, "mailboxes", exporting.PERMISSION
     fieldsets = (
         (None, {"fields": ("address", "display_name", "tenant", "pool", "domain", "home", "username", "password")}),
+        (_("Labels"), {"fields": ("tag_list", "signature")}),
         (_("State"), {"fields": ("state_label", "hold_label", "state_reason", "blocked_until", "failures", "health")}),
         (_("Volume"), {"fields": ("today", "daily_cap", "ramp_cap", "ramp", *VOLUME)}),
         (_("Times"), {"fields": ("last_dot_at", "held_until", "created_at")}),
     )
     inlines = (RotationInline,)
     actions = (
-        "quarantine", "probe", "release", "hand_over", "hold", "lift_hold", "set_password", "set_cap", "start_ramp",
-        "leave_ramp", "retire",
+        "edit", "export", "quarantine", "probe", "release", "hand_over", "hold", "lift_hold", "set_password", "set_cap",
+        "start_ramp", "leave_ramp", "retire",
     )  # fmt: skip
     change_form_outer_before_template = "console/mailbox.html"
     targets = {"quarantine": "quarantined", "probe": "probing", "retire": "retired"}
@@ -139,6 +143,10 @@ class MailboxAdmin(QuarantinePage, RampPage):
         if reserved is None:
             reserved = reports.reserved_today([row]).get(row.pk, 0)
         return f"{reserved} / {row.cap_of_day}"
+
+    @admin.display(description=_("tags"))
+    def tag_list(self, row):
+        return ", ".join(row.tags)
 
     @admin.display(description=_("last sent"), ordering="last_dot_at")
     def last_sent(self, row):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from mailboxes import labels
 from mailboxes.models import Allowance, Mailbox, Pool, ProviderAccount, SendingDomain
 from mailboxes.services import mailboxes
 from tenants.api.base import ReadOnlyTenantViewSet
@@ -45,7 +47,7 @@ class MailboxOutput(Output):
         fields = (
             *("id", "pool", "domain", "home", "address", "display_name", "state", "hold", "state_reason"),
             *("daily_cap", "min_gap_seconds", "weight", "health", "reserve_share"),
-            *("last_dot_at", "blocked_until", "failures", "created_at"),
+            *("last_dot_at", "blocked_until", "failures", "tags", "signature", "created_at"),
         )
 
 
@@ -68,6 +70,10 @@ class MailboxFilters(filters.FilterSet):
     pool, domain, home = IdFilter(field_name="pool"), IdFilter(field_name="domain"), IdFilter(field_name="home")
     state, hold = choice(Mailbox, "state"), choice(Mailbox, "hold")
     address = filters.CharFilter(field_name="address_key", max_length=254)
+    tag = filters.CharFilter(field_name="tags", max_length=labels.TAG_CHARS, method="has_tag")
+
+    def has_tag(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(tags__contains=[value])
 
 
 class AllowanceFilters(filters.FilterSet):

@@ -21,7 +21,7 @@ FROM mailboxes_mailbox WHERE state IN ('quarantined', 'probing')"""
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0009_domain_edge"),
+        ("mailboxes", "0010_edits"),
         ("tenants", "0012_sign_in"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

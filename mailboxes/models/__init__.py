@@ -2,6 +2,7 @@
 
 from mailboxes.models.allowances import Allowance, AllowanceReturn
 from mailboxes.models.domains import SendingDomain
+from mailboxes.models.edits import BulkEdit, BulkEditRow
 from mailboxes.models.imports import Import, ImportedRow
 from mailboxes.models.mailboxes import Mailbox
 from mailboxes.models.pools import Pool
@@ -15,6 +16,8 @@ __all__ = [
     "Allowance",
     "AllowanceReturn",
     "DomainRampDay",
+    "BulkEdit",
+    "BulkEditRow",
     "Import",
     "ImportedRow",
     "Mailbox",

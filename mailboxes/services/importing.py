@@ -32,7 +32,8 @@ from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 500
-SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds")  # what a file may change
+# What a file may change.
+SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds", "tags", "signature")
 SECRET = ("sealed_password", "hold", "failures", "state_reason")
 
 
@@ -292,6 +293,7 @@ class _Import:
             mailbox.daily_cap = given.daily_cap
         if given.min_gap_seconds is not None:
             mailbox.min_gap_seconds = given.min_gap_seconds
+        mailbox.tags, mailbox.signature = given.tags or [], given.signature or ""
         if given.password:
             mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
         return mailbox
@@ -333,6 +335,8 @@ class _Import:
             "username": given.username or mailbox.username,
             "daily_cap": given.daily_cap,
             "min_gap_seconds": given.min_gap_seconds,
+            "tags": given.tags,
+            "signature": given.signature,
         }
         changes = {
             name: value for name, value in wanted.items() if value is not None and value != getattr(mailbox, name)

@@ -101,7 +101,8 @@ def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, 
         if box is None or box.state == Mailbox.State.RETIRED:
             wrong[row.ref] = ["the mailbox" if box is None else "state"]
             continue
-        names = [undo.SHOWN.get(name, name) for name in undo.COMPARED if getattr(box, name) != row.after[name]]
+        left = undo.image(box) | row.after  # columns that imports did not know then count as unchanged
+        names = [undo.SHOWN.get(name, name) for name in undo.COMPARED if getattr(box, name) != left[name]]
         if bytes(row.digest_after) != undo.digest(box):
             names.append("smtp_password")
         if not names and not row.is_new and acts.raised_cap(policy, box, daily_cap=row.before["daily_cap"]) is not None:

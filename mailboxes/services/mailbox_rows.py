@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from mailboxes import labels
+from mailboxes.edits import LONGEST_GAP, MOST_PER_DAY
 from mailboxes.models import Mailbox, Pool, ProviderAccount
-from mailboxes.services.mailboxes import LONGEST_PASSWORD, MOST_PER_DAY
+from mailboxes.services.mailboxes import LONGEST_PASSWORD
 from outreach.common import addresses
 from outreach.common.addresses import Address
 from outreach.common.errors import BadInput
@@ -15,9 +18,20 @@ from outreach.common.tables import Shape, Table
 
 SHAPE = Shape(
     required=("address", "pool", "smtp_host", "smtp_port", "smtp_security"),
-    optional=("display_name", "reserve", "smtp_username", "smtp_password", "daily_cap", "min_gap_seconds"),
+    optional=(
+        "display_name",
+        "reserve",
+        "smtp_username",
+        "smtp_password",
+        "daily_cap",
+        "min_gap_seconds",
+        "tags",
+        "signature",
+    ),
     verbatim=frozenset({"smtp_password"}),
+    texts=frozenset({"signature"}),
 )
+TEXTS: dict[str, Callable[[str], Any]] = {"tags": labels.split, "signature": labels.signature}
 YES, NO = frozenset({"yes", "true", "1", "y"}), frozenset({"no", "false", "0", "n", ""})
 LIMITS = {  # characters
     "display_name": Mailbox._meta.get_field("display_name").max_length or 0,
@@ -26,7 +40,7 @@ LIMITS = {  # characters
     "smtp_username": Mailbox._meta.get_field("username").max_length or 0,
     "smtp_password": LONGEST_PASSWORD,
 }
-MOST = {"daily_cap": MOST_PER_DAY, "min_gap_seconds": 86_400}
+MOST = {"daily_cap": MOST_PER_DAY, "min_gap_seconds": LONGEST_GAP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,8 @@ class Given:
     reserve: bool
     daily_cap: int | None
     min_gap_seconds: int | None
+    tags: list[str] | None = None
+    signature: str | None = None
 
 
 def cells(table: Table, row: Row) -> dict[str, str]:
@@ -90,6 +106,13 @@ def judge(line: int, texts: Mapping[str, str]) -> Given | list[Refusal]:
     reserve = row.get("reserve", "").lower()
     if reserve not in YES | NO:
         wrong.append(("reserve", "must be yes or no"))
+    labelled: dict[str, Any] = {"tags": None, "signature": None}
+    for name, read in TEXTS.items():
+        try:
+            if name in row:
+                labelled[name] = read(row[name])
+        except BadInput as error:
+            wrong.append((name, str(error)))
     if wrong or address is None:
         return [Refusal(line, name, reason) for name, reason in wrong]
     password = row.get("smtp_password", "")
@@ -104,6 +127,7 @@ def judge(line: int, texts: Mapping[str, str]) -> Given | list[Refusal]:
         reserve=reserve in YES,
         daily_cap=numbers.get("daily_cap"),
         min_gap_seconds=numbers.get("min_gap_seconds"),
+        **labelled,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from mailboxes.edits import MOST_PER_DAY
 from mailboxes.models import Mailbox
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.services.quarantine import RELEASABLE, probe, quarantine, release
@@ -23,7 +24,6 @@ __all__ = [
     "set_password",
 ]  # fmt: skip
 LONGEST_PASSWORD = 1000  # characters
-MOST_PER_DAY = 100_000  # messages of one mailbox
 
 
 def _locked(mailbox: Mailbox) -> Mailbox:

@@ -16,7 +16,17 @@ from mailboxes.models.imports import PASSWORD_BEFORE
 from outreach.common.sealing import Keyring
 
 DAYS = 30  # that an import can be taken back, and that a replaced password is kept
-COMPARED = ("pool_id", "home_id", "display_name", "username", "daily_cap", "min_gap_seconds", "hold")
+COMPARED = (
+    "pool_id",
+    "home_id",
+    "display_name",
+    "username",
+    "daily_cap",
+    "min_gap_seconds",
+    "hold",
+    "tags",
+    "signature",
+)
 KEPT = (*COMPARED, "failures", "state_reason")
 SHOWN = {"pool_id": "pool", "home_id": "server", "username": "smtp_username"}
 

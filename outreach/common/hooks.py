@@ -20,6 +20,8 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "mailboxes.brake_pulled": [],
     "mailboxes.cap_lowered": [],
     "mailboxes.counting_clean": [],
+    "mailboxes.moved": [],
+    "mailboxes.counting_waiting": [],
     "mailboxes.counting_sent": [],
     "mailboxes.judging": [],
     "mailboxes.last_sent": [],

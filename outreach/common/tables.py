@@ -26,6 +26,7 @@ from outreach.common.refusals import OTHER_TITLE, TITLE, Refusal, Row
 from outreach.common.sources import MAX_BYTES, Source, Trouble
 
 NAME_CHARS = 60
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _LOOK_CLOSER = frozenset(formulas.SIGNS) | frozenset(" '\"\u00a0")  # first characters
 
 
@@ -34,13 +35,15 @@ class Shape:
     """What the columns of a kind of file must and may be.
 
     Of `one_of` at least one has to be there. `verbatim` columns hold secrets: no apostrophe is taken
-    away and nothing is refused as a formula. `free` lets at most that many other columns in.
+    away and nothing is refused as a formula. Cells of `texts` may have several lines. `free` lets at most that
+    many other columns in.
     """
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     verbatim: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
     free: int = 0
 
     @property
@@ -236,7 +239,7 @@ class Table:
             if place in self.ignored:
                 continue
             try:
-                header_text(cell, name)
+                header_text(_LINE_END.sub(" ", cell) if name in self.shape.texts else cell, name)
             except BadInput as error:
                 refusals.append(Refusal(line, name, str(error)))
             else:

@@ -83,6 +83,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Days of domains' ramps"), "stairs", "mailboxes_domainrampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
         (_("Checks of domains"), "fact_check", "deliverability_domaincheck", "deliverability.view"),
+        (_("Bulk edits"), "edit_note", "mailboxes_bulkedit", "mailboxes.view"),
     ),
     models(
         _("Who may"),

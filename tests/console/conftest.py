@@ -20,6 +20,8 @@ from deliverability.models import DomainCheck
 from mailboxes.models import (
     Allowance,
     AllowanceReturn,
+    BulkEdit,
+    BulkEditRow,
     DomainRampDay,
     Import,
     ImportedRow,
@@ -186,6 +188,21 @@ class World:
         DomainCheck.objects.create(
             tenant=self.tenant, domain=box.domain, at=now(), level="fail", outcome="failed",
             findings=[found("spf", "fail", "missing", "There is no <b>SPF</b> record.", "Publish one.").as_dict()],
+        )  # fmt: skip
+        edit = BulkEdit.objects.create(
+            tenant=self.tenant, wish={"daily_cap": 30}, mailbox_ids=[box.pk], by_kind="system", changed=1,
+            state="done", done_at=now(), undo_until=now() + timedelta(days=30),
+        )  # fmt: skip
+        BulkEditRow.objects.create(
+            tenant=self.tenant,
+            of=edit,
+            mailbox_ref=box.pk,
+            before={"daily_cap": 30},
+            after={"daily_cap": box.daily_cap},
+        )
+        BulkEdit.objects.create(
+            tenant=self.tenant, wish={"daily_cap": 20, "add_tags": ["trial"]}, by_kind="system",
+            mailbox_ids=[box.pk for box in self.mailboxes], undo_until=now() + timedelta(days=30),
         )  # fmt: skip
         Attempt.objects.create(
             tenant=self.tenant, message_ref=self.messages[4].pk, mailbox_ref=self.mailboxes[0].pk, at=now(),

@@ -32,6 +32,7 @@ ANSWERED = (  # of columns that some lists filter by; the others refuse them
 OF_EVERY_LIST = (
     "e=1", "p=abc", "p=-1", "p=999999", "o=99.-99", "o=abc", "all=", "q=%00", "_popup=1", "_popup=%22%3E",
     "_to_field=id", "_changelist_filters=x", "work=nonsense", "condition=nonsense",
+    "tag=nonsense", "tag=%00", "tag=%3Cscript%3E",
 )  # fmt: skip
 LISTS = (Contact, Mailbox, Batch)  # searched by index, searched by Django, not searched
 

@@ -28,6 +28,7 @@ READS = {
     "mailboxes.reserves.serves", "mailboxes.reserves.serving_cap", "mailboxes.reserves.successor_of",
     "mailboxes.reserves.swap_for", "mailboxes.retiring.assignee_of", "mailboxes.retiring.keep_at_least_until",
     "mailboxes.retiring.open_points",
+    "mailboxes.editing.find", "mailboxes.editing.preview",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan",
@@ -63,6 +64,7 @@ PARTS = {
     "mailboxes.quarantine.lock",
     "mailboxes.quarantine.lock_pool",
     "mailboxes.quarantine.promote_to_rotation",  # part of a quarantine or a retirement
+    "mailboxes.editing.forget",  # keeps the time for which an edit can be undone
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "deliverability.checks.forget",  # keeps the time for which checks are kept
     "mailboxes.domains.locked",

@@ -91,6 +91,8 @@ def test_who_listens_to_what():
         "mailboxes.brake_pulled": ["campaigns.hooks.brake_pulled"],
         "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
         "mailboxes.counting_clean": ["campaigns.hooks.counting_clean"],
+        "mailboxes.moved": ["campaigns.hooks.mailbox_cap_lowered"],
+        "mailboxes.counting_waiting": ["campaigns.hooks.counting_waiting"],
         "mailboxes.counting_sent": ["campaigns.hooks.counting_sent"],
         "mailboxes.judging": ["campaigns.hooks.judging"],
         "mailboxes.last_sent": ["campaigns.hooks.last_sent"],

@@ -6,9 +6,11 @@ import itertools
 
 from campaigns.models import Suppression
 from campaigns.services import campaigns, suppression
+from mailboxes.edits import Wish
 from mailboxes.models import Mailbox, ProviderAccount, RampPlan
-from mailboxes.services import domain_ramp, mailboxes, providers, ramp
+from mailboxes.services import domain_ramp, editing, exporting, mailboxes, providers, ramp
 from tenants import permissions
+from tenants.models import AuditEntry
 from tenants.services import approvals, members
 from tenants.services.actors import SYSTEM, Actor, of_grants
 from tests import factories
@@ -27,7 +29,7 @@ class Case:
     """One act with its subject: `act` does it, `done` says whether it happened."""
 
     def __init__(self, tenant, name):
-        self.name, self.given = name, {}
+        self.name, self.given, self.asks = name, {}, {}
         getattr(self, f"_{name.replace('.', '_')}")(tenant)
 
     def _campaign_launch(self, tenant):
@@ -57,6 +59,21 @@ class Case:
         self.subject = factories.mailbox(tenant, state=Mailbox.State.QUARANTINED)
         self.service, self.done = mailboxes.release, lambda row: row.state == "active"
 
+    def _mailboxes_bulk_raise_cap(self, tenant):
+        boxes = factories.fleet(tenant, 2, daily_cap=40)
+        wish = Wish.of(daily_cap=80)
+        self.subject = editing.draft(tenant, [box.pk for box in boxes], wish, actor=SYSTEM)
+        digest = editing.preview(self.subject).digest
+        self.service = lambda row, **more: editing.apply(row, digest=digest, **more)
+        self.done = lambda row: row.state == "done"
+
+    def _mailboxes_export(self, tenant):
+        factories.fleet(tenant, 5)
+        self.subject, self.asks = tenant, {"rows": 5}
+        rows = Mailbox.objects.filter(tenant=tenant)
+        self.service = lambda row, **more: exporting.export_mailboxes(rows, **more).close()
+        self.done = lambda row: AuditEntry.objects.filter(tenant=row, action="mailboxes.exported").exists()
+
     def _account_reopen(self, tenant):
         self.subject = factories.account(tenant, port=next(PORTS), state=ProviderAccount.State.SUSPENDED)
         self.service, self.done = providers.activate, lambda row: row.state == "active"
@@ -71,7 +88,7 @@ class Case:
         return self.service(self.subject, actor=actor, **self.given, **more)
 
     def ask(self, actor, reason="The client wants it"):
-        return approvals.ask(self.subject, self.name, actor=actor, reason=reason, **self.given)
+        return approvals.ask(self.subject, self.name, actor=actor, reason=reason, **self.given, **self.asks)
 
     @property
     def happened(self):

@@ -34,6 +34,8 @@ def second(tenant):
         "mailbox.leave_ramp",
         "domain.leave_ramp",
         "mailbox.release",
+        "mailboxes.bulk_raise_cap",
+        "mailboxes.export",
         "account.reopen",
         "suppression.lift",
     ]

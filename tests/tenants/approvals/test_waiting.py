@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
 from tenants import acts
 from tenants.models import Approval, AuditEntry
-from tenants.services import api_keys, approvals
+from tenants.services import api_keys, approvals, audit
 from tenants.services.actors import SYSTEM, Actor, of_grants
 from tests import factories
 from tests.tenants.approvals.cases import Case, somebody
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 def test_the_cases_here_are_the_acts_there_are():
     tested = {"campaign.launch", "mailbox.raise_cap", "mailbox.leave_ramp", "mailbox.release", "account.reopen"}
     tested |= {"domain.leave_ramp"}
-    tested |= {"suppression.lift"}
+    tested |= {"suppression.lift", "mailboxes.bulk_raise_cap", "mailboxes.export"}
     assert set(acts.registered()) == tested | {"people.export", "policy.loosen"}
 
 
@@ -46,7 +46,7 @@ def test_after_a_second_person_agreed_the_act_passes_once(case, first, second):
     assert case.happened
     asked.refresh_from_db()
     assert asked.state == "used"
-    trail = AuditEntry.objects.filter(tenant=case.subject.tenant_id).exclude(facts__approval=None)
+    trail = AuditEntry.objects.filter(tenant=audit.tenant_of(case.subject)).exclude(facts__approval=None)
     assert [entry.facts["approval"] for entry in trail] == [asked.pk]
 
 
