@@ -10,7 +10,9 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from campaigns.api.explain import ExplanationOutput
 from campaigns.models import Campaign, Step
+from campaigns.pipeline import explain, explain_stops, explain_today
 from campaigns.services import campaigns
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, before, choice, since
@@ -107,6 +109,18 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
     def cancel(self, request: Any, pk: str) -> Response:
         """End the campaign for good."""
         return self.act(campaigns.cancel, Reason)
+
+    @extend_schema(responses=ExplanationOutput)
+    @action(detail=True, methods=["get"])
+    def explain(self, request: Any, pk: str) -> Response:
+        """Why it sent what it sent today, and what holds the rest; of mailboxes only for a key that may see them."""
+        campaign = self.get_object()
+        found = explain.campaign(
+            campaign, explain_today.clock(), queue=explain_stops.look_at_queue(), knows_platform=False
+        )
+        if not request.actor.can("mailboxes.view", campaign.tenant_id):
+            found = explain.for_client(found)
+        return Response(ExplanationOutput(found.as_dict()).data)
 
 
 class StepViewSet(ReadOnlyTenantViewSet):

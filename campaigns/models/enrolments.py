@@ -54,6 +54,7 @@ class Enrolment(TenantImplied):
                 fields=["campaign", "zone", "due_at"], condition=Q(due_at__isnull=False), name="enrolment_demand"
             ),
             models.Index(fields=["contact"], name="enrolment_contact"),
+            models.Index(fields=["campaign", "stop_reason"], condition=Q(status="stopped"), name="enrolment_stopped"),
         ]
 
     def __str__(self) -> str:

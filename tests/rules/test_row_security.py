@@ -26,6 +26,9 @@ DEFINERS = {
     "app_invitation_of_token(bytea)",
     "app_tenant_of_slug(text)",
     "campaigns_attempt_months(date,integer)",
+    "campaigns_platform_reserved(text[],bigint[],timestamp with time zone[],timestamp with time zone[])",
+    "campaigns_platform_stops(timestamp with time zone)",
+    "campaigns_platform_suppressed(bytea[])",
     "mailboxes_of_others(bigint,text[],text[])",
 }
 
