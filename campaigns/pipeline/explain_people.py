@@ -84,7 +84,7 @@ WHERE campaign_id = ANY (%(campaigns)s) AND status = 'stopped' GROUP BY 1, 2"""
 
 LISTED = """
 SELECT count(*) FROM (
-    SELECT FROM campaigns_listentry WHERE contact_list_id = %(contact_list)s LIMIT %(most)s) AS some"""
+    SELECT FROM campaigns_listentry WHERE contact_list_id = %(contact_list)s LIMIT %(most)s) AS first"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 # What holds mail: a kind (see explain_causes.KINDS), a name within it, and the id of the row that has the limit.
 Why = tuple[str, str, int]
 PACE: Why = ("pace", "gap", 0)
+SHARED = ("domain_hour", "domain_day", "account_hour", "quota_hour", "quota_rate")  # clipped in this order
 NO_MAILBOX: Why = ("circuit", "no_mailbox", 0)
 
 
@@ -141,7 +142,10 @@ def _divide(causes: Counter[Why], waiting: Mapping[int, int], found: Mapping[int
 
 
 class _Supply:
-    """The slots of a pool's mailboxes, clipped by what they share; it remembers what was clipped off by what."""
+    """The slots of a pool's mailboxes, clipped by what they share; it remembers what was clipped off by what.
+
+    The limit that clipped last left the least, so it is the first to be named for what finds no slot.
+    """
 
     def __init__(self, boxes: Sequence[Box], lefts: Mapping[Why, Left]) -> None:
         self.boxes = {box.mailbox_id: box for box in boxes}
@@ -155,10 +159,11 @@ class _Supply:
         for box in sending:
             for limit in box.limits:
                 groups[limit].append(box.mailbox_id)
-        for limit, ids in groups.items():
-            left = lefts[limit]
-            self.lost_now[limit] += _clip(self.now, ids, left.now)
-            lost = _clip(self.today, ids, left.today)
+        for limit in sorted(groups, key=lambda each: SHARED.index(each[1])):
+            left, ids = lefts[limit], groups[limit]
+            lost_now, lost = _clip(self.now, ids, left.now), _clip(self.today, ids, left.today)
+            if left.now < left.today:  # what it lacks now comes back today
+                self.lost_now[limit] += lost_now
             self.lost_today[limit] += lost
             if lost:
                 self.why |= {pk: limit for pk in ids if not self.today[pk]}
@@ -189,7 +194,7 @@ class _Supply:
 
     def later_today(self, amount: int) -> Counter[Why]:
         """What holds those who go today but not in the next run: an hour's limit, else the distance of the mails."""
-        held = _take(amount, self.lost_now)
+        held = _take_shared(amount, self.lost_now)
         rest = amount - sum(held.values())
         return held + Counter({PACE: rest} if rest else {})
 
@@ -202,7 +207,7 @@ class _Supply:
         if not sending:
             return spread(amount, self.lost_stopped or {NO_MAILBOX: 1})
         held = _take(amount, self.lost_stopped)
-        held += _take(amount - sum(held.values()), self.lost_today)
+        held += _take_shared(amount - sum(held.values()), self.lost_today)
         narrow: Counter[Why] = Counter()
         for box in sending:
             narrow[box.narrow] += max(box.cap, 1)
@@ -215,6 +220,15 @@ def _take(amount: int, causes: Mapping[Why, int]) -> Counter[Why]:
     if total <= amount:
         return Counter({why: count for why, count in causes.items() if count})
     return spread(amount, causes)
+
+
+def _take_shared(amount: int, causes: Mapping[Why, int]) -> Counter[Why]:
+    """As `_take`, one kind of limit after the other, the one that clipped last first."""
+    held: Counter[Why] = Counter()
+    for scope in reversed(SHARED):
+        of_scope = {why: count for why, count in causes.items() if why[1] == scope}
+        held += _take(amount - sum(held.values()), of_scope)
+    return held
 
 
 def _clip(slots: dict[int, int], ids: Iterable[int], left: int) -> int:
