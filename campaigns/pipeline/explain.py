@@ -114,7 +114,8 @@ def finished(found: Explanation) -> Explanation:
 
 def for_client(found: Explanation) -> Explanation:
     """What somebody sees who may look at campaigns alone: how the fleet stands is told as one cause without a name."""
-    kept, hidden = [], []
+    kept: list[Cause] = []
+    hidden: list[Cause] = []
     for cause in found.causes:
         of_fleet = (
             cause.kind in OF_THE_FLEET

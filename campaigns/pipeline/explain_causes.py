@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -133,7 +133,7 @@ class Table:
     name: str
     title: str
     columns: tuple[tuple[str, str], ...]
-    rows: list[tuple[tuple[Any, ...], Link | None]]
+    rows: Sequence[tuple[tuple[Any, ...], Link | None]]
 
     def as_dicts(self) -> list[dict[str, Any]]:
         return [dict(zip((key for key, _ in self.columns), values, strict=True)) for values, _ in self.rows]

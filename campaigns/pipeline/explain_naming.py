@@ -311,7 +311,7 @@ class Naming:
 
     def _opens_at(self, moment: datetime) -> datetime | None:
         """The first instant from then on at which one of the campaigns may send."""
-        camps = self.ground.camps.values()
+        camps = list(self.ground.camps.values())
         if self.of_campaign is not None:
             camps = [camp for camp in camps if camp.id == self.of_campaign]
         found = [camp.opens_at(moment) for camp in camps if camp.openings]

@@ -125,17 +125,14 @@ def sentence(found: Explanation) -> str:
         return text + " " + (_("Nobody else waits.") if total else _("Nobody waits to be written to."))
     parts = [_part(cause, found.at, zone) for cause in _deciding(found.causes)[:SHOWN]]
     if found.ready:
-        when = _(" at %s") % moment(found.ready_at, found.at, zone) if _ahead(found) else ""
+        ahead = found.ready_at is not None and found.ready_at > found.at
+        when = _(" at %s") % moment(found.ready_at, found.at, zone) if found.ready_at and ahead else ""
         parts.append(_("%(count)s for the planner's next run%(when)s") % {"count": f"{found.ready:,}", "when": when})
     rest = found.waiting - found.ready - sum(cause.decides for cause in _deciding(found.causes)[:SHOWN])
     if rest > 0:
         parts.append(_("%s for other things") % f"{rest:,}")
     waits = ngettext("%s waits", "%s wait", found.waiting) % f"{about}{found.waiting:,}"
     return f"{text} {waits}: {'; '.join(parts)}."
-
-
-def _ahead(found: Explanation) -> bool:
-    return found.ready_at is not None and found.ready_at > found.at
 
 
 def _deciding(causes: Sequence[Cause]) -> list[Cause]:
