@@ -73,6 +73,7 @@ WORDS = {
     ("gate", "suppressed"): (T("their end by the next run: they are suppressed"), WAIT),
     ("gate", "basis_expired"): (T("their end by the next run: their basis has expired"), WAIT),
     ("gate", "retry"): (T("the time of their next try"), WAIT),
+    ("gate", "receiver"): (T("their receiver, which takes no more from the sending domains now"), WAIT),
     ("gate", "due"): (T("the time of their next step"), WAIT),
     ("window", "closed"): (T("their window to open"), T("Widen the window to send sooner.")),
     ("worker", "cron"): (
