@@ -10,7 +10,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.renderers import JSONRenderer
 from rest_framework.routers import SimpleRouter
 
-from campaigns.api import campaigns, mail, people
+from campaigns.api import campaigns, explain, mail, people
 from mailboxes.api import fleet
 from outreach.common import problems
 from outreach.headers import EVERYWHERE
@@ -33,7 +33,7 @@ router.register("plan-runs", mail.PlanRunViewSet)
 router.register("pools", fleet.PoolViewSet)
 router.register("sending-domains", fleet.DomainViewSet)
 router.register("provider-accounts", fleet.AccountViewSet)
-router.register("mailboxes", fleet.MailboxViewSet)
+router.register("mailboxes", explain.ExplainedMailboxViewSet)
 router.register("allowances", fleet.AllowanceViewSet)
 router.register("tenants", tenants.OwnTenantViewSet)
 router.register("approvals", approvals.ApprovalViewSet)

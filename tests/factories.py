@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Step
 from campaigns.services import contacts
@@ -257,3 +258,10 @@ def campaign(
     for position in range(1, steps + 1):
         step(made, position=position, **texts)
     return made
+
+
+def receiver_key(organisational: str, operator: str) -> int:
+    """The number that stands for a sending domain's mail to an operator in the allowances."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT hashtextextended(%s || ' ' || %s, 0)", [organisational, operator])
+        return cursor.fetchone()[0]

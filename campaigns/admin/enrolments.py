@@ -23,6 +23,8 @@ class EnrolmentAdmin(IndexedSearch, TenantAdmin):
         "mailbox__id__exact",
         "waits_for__exact",
         "due_at__isnull",
+        "stop_reason__exact",
+        "zone__in",
     )
     list_select_related = ("contact", "campaign")
     ordering = ("-pk",)

@@ -13,7 +13,9 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from campaigns import reports
+from campaigns.api.explain import ExplanationOutput
 from campaigns.models import Campaign, Step
+from campaigns.pipeline import explain, explain_stops, explain_today
 from campaigns.pipeline.forecasting import loading, results
 from campaigns.pipeline.forecasting.terms import Limit
 from campaigns.services import campaigns
@@ -147,6 +149,18 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         mine = [results.of_campaign(one) for one in found.campaigns if one.id == campaign.pk]
         values = {"id": campaign.pk, **(mine[0] if mine else nothing), "made_at": made_at.isoformat()}
         return Response(CampaignForecast(values).data)
+
+    @extend_schema(responses=ExplanationOutput)
+    @action(detail=True, methods=["get"])
+    def explain(self, request: Any, pk: str) -> Response:
+        """Why it sent what it sent today, and what holds the rest; of mailboxes only for a key that may see them."""
+        campaign = self.get_object()
+        found = explain.campaign(
+            campaign, explain_today.clock(), queue=explain_stops.look_at_queue(), knows_platform=False
+        )
+        if not request.actor.can("mailboxes.view", campaign.tenant_id):
+            found = explain.for_client(found)
+        return Response(ExplanationOutput(found.as_dict()).data)
 
 
 class StepViewSet(ReadOnlyTenantViewSet):

@@ -64,6 +64,7 @@ class Enrolment(TenantImplied):
             models.Index(
                 fields=["mailbox"], condition=Q(due_at__isnull=False, mailbox__isnull=False), name="enrolment_bound"
             ),
+            models.Index(fields=["campaign", "stop_reason"], condition=Q(status="stopped"), name="enrolment_stopped"),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
 
 log = structlog.get_logger(__name__)
 HINT_SECONDS = 3600  # a hint nobody took by then has been rung again
@@ -49,3 +51,9 @@ def _enqueue(path: str, args: tuple[Any, ...], queue: str) -> None:
 def waiting(queue: str) -> int:
     """Return how many hints wait. Raises redis.RedisError when the queue can't be reached."""
     return django_rq.get_queue(queue, connection=connection(settings.REDIS_URL)).count
+
+
+def listeners(queue: str) -> int:
+    """Return how many workers read the queue. Raises redis.RedisError when it can't be reached."""
+    client = connection(settings.REDIS_URL)
+    return len(Worker.all(queue=Queue(queue, connection=client, serializer=JSONSerializer), serializer=JSONSerializer))

@@ -39,7 +39,7 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
 
     def extra_urls(self) -> list[Any]:
         """The custom pages; imported late, since they use models."""
-        from outreach.console import account, dashboard, people, waiting
+        from outreach.console import account, dashboard, explain, people, waiting
 
         return [
             path("second-factor/", account.second_factor, name="second_factor"),  # for who is half in, like the next
@@ -53,6 +53,9 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
             path("break-glass/", self.admin_view(people.break_glass), name="break_glass"),
             path("break-glass/end/", self.admin_view(people.end_glass), name="end_glass"),
             path("roles/", self.admin_view(people.roles), name="roles"),
+            path("explain/campaign/<int:pk>/", self.admin_view(explain.campaign), name="explain_campaign"),
+            path("explain/mailbox/<int:pk>/", self.admin_view(explain.mailbox), name="explain_mailbox"),
+            path("explain/tenant/<int:pk>/", self.admin_view(explain.tenant), name="explain_tenant"),
             path("live/", self.admin_view(dashboard.live), name="live"),
             path("sent.json", self.admin_view(dashboard.sent), name="sent_chart"),
             path("waiting/", self.admin_view(waiting.waiting), name="waiting"),

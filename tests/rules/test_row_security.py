@@ -27,6 +27,9 @@ DEFINERS = {
     "app_tenant_of_slug(text)",
     "campaigns_attempt_months(date,integer)",
     "domains_of_others(bigint,text[],text[])",
+    "campaigns_platform_reserved(text[],bigint[],timestamp with time zone[],timestamp with time zone[])",
+    "campaigns_platform_stops(timestamp with time zone)",
+    "campaigns_platform_suppressed(bytea[])",
     "mailboxes_of_others(bigint,text[],text[])",
     "mailboxes_tracking_host(text,integer)",
 }
