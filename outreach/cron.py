@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns
+from campaigns.services import campaigns, stops
 from mailboxes.models import Mailbox
 from mailboxes.services import ramp, undo
 from outreach.common import circumstances, isolation
@@ -154,6 +154,11 @@ def _sweep(tenant: Tenant) -> int:
     return moved + len(reaper.complete(tenant))
 
 
+def stops_over() -> int:
+    """Note the stops whose time is over, and ask for the plans that they held up."""
+    return stops.end_over(actor=SYSTEM)
+
+
 def ramps() -> int:
     """Decide the caps of the ramps for each tenant whose day has begun since it was last done."""
     at = now()
@@ -191,6 +196,7 @@ def table() -> list[Work]:
         Work("months", months, 6 * 3600),
         Work("ramps", ramps, settings.RAMP_EVERY_SECONDS),  # before the plan, which reads the caps
         Work("forget_undo", forget_undo, 6 * 3600),
+        Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),
