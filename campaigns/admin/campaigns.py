@@ -67,6 +67,7 @@ class CampaignAdmin(Exports, TenantAdmin):
     actions = ("start", "pause", "resume", "cancel", "export")
     exported, exported_as = exporting.export_messages, "messages"
     targets = {"pause": "paused", "cancel": "cancelled"}
+    stops = {"campaign": "pk"}
 
     status_label = labelled("status", _("status"))
 

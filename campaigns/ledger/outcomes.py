@@ -244,7 +244,9 @@ def _commit(cursor: Any, token: UUID, policy: Policy, rows: Sequence[Row]) -> se
         return bool(found & {("covered", row.contact_id, None), ("covered", row.contact_id, row.campaign_id)})
 
     def is_free(row: Row) -> bool:
-        return row.id not in pulled and {("campaign", row.campaign_id, None), ("mailbox", row.mailbox_id, None)} <= found
+        return (
+            row.id not in pulled and {("campaign", row.campaign_id, None), ("mailbox", row.mailbox_id, None)} <= found
+        )
 
     may = [row.id for row in held if row.in_time and is_free(row) and not is_covered(row)]
     if may:

@@ -7,12 +7,13 @@ the race with a final dot. So there is nothing that could burst when it is lifte
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.timezone import is_aware, now
 
@@ -21,12 +22,17 @@ from campaigns.ledger.covering import Covered
 from campaigns.models import Campaign, Stop
 from mailboxes.models import Pool, ProviderAccount, QuotaGroup, SendingDomain
 from outreach.common import isolation, repeating
-from outreach.common.errors import BadInput, InvalidMove
+from outreach.common.errors import BadInput, InvalidMove, Missing
 from tenants.models import Tenant
 from tenants.services import approvals, audit
-from tenants.services.actors import Actor
+from tenants.services.actors import Actor, visible_to
 
 LONGEST_REASON = 500
+LONGEST_ID, LONGEST_PORT = 19, 6  # digits: what has as many names no row
+SPAN, UNITS = re.compile(r"([1-9][0-9]{0,3})([mhd])"), {"m": "minutes", "h": "hours", "d": "days"}
+OPERATOR = re.compile(r"[a-z0-9_-]{1,16}")
+NAMES = {Stop.Scope.TENANT: "slug"}
+LOWER = (Stop.Scope.TENANT, Stop.Scope.DOMAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +77,14 @@ def pull(scope: str, target: Any = None, *, actor: Actor, reason: str, until: da
 
 def _pull(stop: Stop, actor: Actor) -> Stop:
     tenants = covering.hold_tenants(stop)
-    standing = _open().filter(
+    standing_now = standing().filter(
         Q(until=None) if stop.until is None else Q(until=None) | Q(until__gte=stop.until),
         cause=Stop.Cause.LEVER, scope=stop.scope, key=stop.key, tenant=stop.tenant_id, operator=stop.operator,
         organisational=stop.organisational,
     ).first()  # fmt: skip
-    if standing is not None:
+    if standing_now is not None:
         raise InvalidMove(
-            f"{stop} stands still already: stop {standing.pk}, {standing.reason}", source="open", target="open"
+            f"{stop} stands still already: stop {standing_now.pk}, {standing_now.reason}", source="open", target="open"
         )
     stop.save(force_insert=True)
     stop.taken_back = sum(covering.take_back(stop, pk) for pk in tenants)
@@ -139,8 +145,86 @@ def preview(scope: str, target: Any = None, *, actor: Actor) -> tuple[Stop, Cove
         return stop, covering.count([stop])[0]
 
 
-def _open() -> Any:
-    return Stop.objects.filter(Q(until=None) | Q(until__gt=Now()), lifted_at=None)
+def standing() -> QuerySet[Stop]:
+    """The stops that hold now, the newest first; of those the doors show what their person may see."""
+    return Stop.objects.filter(Q(until=None) | Q(until__gt=Now()), lifted_at=None).select_related("tenant")
+
+
+def parse_until(text: str, at: datetime) -> datetime | None:
+    """ "90m", "4h", "2d" from `at` on, or a time as 2026-05-01T08:00+02:00 (without an offset UTC); None for "".
+
+    Raises BadInput.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if found := SPAN.fullmatch(text):
+        return at + timedelta(**{UNITS[found[2]]: int(found[1])})
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(
+            f"{text[:40]!r} is no time; write 90m, 4h, 2d, or 2026-05-01T08:00+02:00.", field="until"
+        ) from error
+    return until if is_aware(until) else until.replace(tzinfo=UTC)
+
+
+def find(scope: str, text: str, *, actor: Actor, tenant: Tenant | None = None, organisational: str = "") -> Any:
+    """The target that somebody names: by its name, its id, an account as HOST:PORT, of one tenant also as slug/name.
+
+    Only what the actor may stop is found. Raises BadInput, Missing.
+    """
+    text = text.strip()
+    if scope not in Stop.Scope.values:
+        raise BadInput(f"There is no scope {scope!r}; there are {', '.join(Stop.Scope.values)}.", field="scope")
+    if scope == Stop.Scope.PLATFORM:
+        if text or tenant:
+            raise BadInput("The scope platform names nothing else: it stops everything of everybody.", field="target")
+        return None
+    if organisational and scope != Stop.Scope.RECEIVER:
+        raise BadInput("Only a receiver is stopped for one organisational domain.", field="organisational")
+    if scope == Stop.Scope.RECEIVER:
+        return _receiver(text, tenant, organisational)
+    if scope == Stop.Scope.TENANT and not text and tenant:
+        return tenant
+    rows = _stoppable(scope, actor)
+    slug, slash, name = text.partition("/")
+    if slash and (owner := visible_to(actor, Tenant.objects.filter(slug=slug), "campaigns.stop").first()):
+        tenant, text = owner, name
+    if tenant is not None and scope not in (Stop.Scope.TENANT, Stop.Scope.ORGANISATION):
+        rows = rows.filter(tenant=tenant)
+    found = list(rows.filter(_named(scope, text))[:2])
+    if not found:
+        raise Missing(f"There is no {Stop.Scope(scope).label} {text[:80]!r} that you may stop.", field="target")
+    if len(found) > 1:
+        raise BadInput(f"There are several of the name {text[:80]!r}; name the tenant, or the id.", field="target")
+    return found[0]
+
+
+def _stoppable(scope: str, actor: Actor) -> QuerySet[Any]:
+    if scope == Stop.Scope.ORGANISATION:
+        actor.require("campaigns.stop_platform")
+        return QuotaGroup.objects.all()
+    return visible_to(actor, TARGETS[scope].objects.all(), "campaigns.stop")  # type: ignore[attr-defined]
+
+
+def _named(scope: str, text: str) -> Q:
+    """Raises nothing: what is no name or id of that kind matches no row."""
+    if scope == Stop.Scope.ACCOUNT:
+        host, _, port = text.rpartition(":")
+        named = Q(host=host.lower(), port=int(port)) if port.isdecimal() and len(port) < LONGEST_PORT else Q(pk=None)
+    else:
+        named = Q(**{NAMES.get(scope, "name"): text.lower() if scope in LOWER else text})
+    return named | Q(pk=int(text)) if text.isascii() and text.isdecimal() and len(text) < LONGEST_ID else named
+
+
+def _receiver(operator: str, tenant: Tenant | None, organisational: str) -> Receiver:
+    operator, domain = operator.lower(), organisational.strip().lower()
+    if not OPERATOR.fullmatch(operator):
+        raise BadInput("An operator is one word, as google, microsoft, yandex, other.", field="target")
+    if domain and not SendingDomain.objects.filter(organisational=domain).exists():
+        raise Missing(f"No sending domain belongs to {domain[:80]!r}.", field="organisational")
+    return Receiver(operator, domain, tenant)
 
 
 def _stop(scope: str, target: Any) -> Stop:

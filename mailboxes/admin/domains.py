@@ -18,6 +18,7 @@ class SendingDomainAdmin(TenantAdmin):
     list_filter = ("state", "tenant")
     list_select_related = ("tenant",)
     search_fields = ("name",)
+    stops = {"domain": "pk"}
     fields = ("name", "tenant", "state_label", "hourly_cap", "mailbox_list", "created_at")
 
     state_label = labelled("state", _("state"))

@@ -125,6 +125,7 @@ class MailboxAdmin(RampPage):
         "quarantine", "release", "hold", "lift_hold", "set_password", "set_cap", "start_ramp", "leave_ramp", "retire",
     )  # fmt: skip
     change_form_outer_before_template = "console/mailbox_ramp.html"
+    stops = {"domain": "domain_id", "account": "home_id", "pool": "pool_id"}
     targets = {"quarantine": "quarantined", "retire": "retired"}
 
     state_label = labelled("state", _("state"))

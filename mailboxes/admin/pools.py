@@ -18,6 +18,7 @@ class PoolAdmin(TenantAdmin):
     list_filter = ("tenant",)
     list_select_related = ("tenant",)
     search_fields = ("name",)
+    stops = {"pool": "pk"}
     fields = ("name", "tenant", "all_mailboxes", "sending", "reserves", "stopped", "created_at", "archived_at")
 
     def get_queryset(self, request):

@@ -19,6 +19,7 @@ class ProviderAccountAdmin(TenantAdmin):
     list_filter = ("state", "security", "tenant")
     list_select_related = ("tenant",)
     search_fields = ("host",)
+    stops = {"account": "pk"}
     fieldsets = (
         (None, {"fields": ("tenant", "kind", "host", "port", "security", "mailbox_list")}),
         (_("State"), {"fields": ("state_label", "state_reason", "blocked_until", "created_at")}),

@@ -23,6 +23,7 @@ class QuotaGroupAdmin(OfThePlatform):
     list_display = ("name", "kind", "licences", "is_trial", "daily_cap", "user_daily_cap", "per_second", "note")
     fields = (*list_display, "created_at")
     list_filter = ("kind",)
+    stops = {"organisation": "pk"}
 
 
 @admin.register(ReceiverLimit)

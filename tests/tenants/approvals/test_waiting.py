@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 def test_the_cases_here_are_the_acts_there_are():
     tested = {"campaign.launch", "mailbox.raise_cap", "mailbox.leave_ramp", "mailbox.release", "account.reopen"}
-    tested |= {"suppression.lift"}
+    tested |= {"suppression.lift", "stop.lift"}
     assert set(acts.registered()) == tested | {"people.export", "policy.loosen"}
 
 
