@@ -31,7 +31,7 @@ LONGEST_REASON = 500
 LONGEST_ID, LONGEST_PORT = 19, 6  # digits: what has as many names no row
 SPAN, UNITS = re.compile(r"([1-9][0-9]{0,3})([mhd])"), {"m": "minutes", "h": "hours", "d": "days"}
 OPERATOR = re.compile(r"[a-z0-9_-]{1,16}")
-NAMES = {Stop.Scope.TENANT: "slug"}
+NAMES: dict[str, str] = {Stop.Scope.TENANT: "slug"}
 LOWER = (Stop.Scope.TENANT, Stop.Scope.DOMAIN)
 
 
@@ -241,8 +241,10 @@ def _stop(scope: str, target: Any) -> Stop:
         )  # fmt: skip
     if isinstance(target, Tenant):
         return Stop(scope=scope, tenant=target, key=target.pk, label=str(target))
-    if target is None or isinstance(target, QuotaGroup):
-        return Stop(scope=scope, key=target and target.pk, label=str(target or "everything"))
+    if target is None:
+        return Stop(scope=scope, label="everything")
+    if isinstance(target, QuotaGroup):
+        return Stop(scope=scope, key=target.pk, label=str(target))
     return Stop(scope=scope, tenant_id=target.tenant_id, key=target.pk, label=str(target))
 
 
