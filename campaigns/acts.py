@@ -1,4 +1,4 @@
-"""What of campaigns and people may need a second person: a large launch, a lifted suppression, a large export."""
+"""What of campaigns and people may need a second person: large launches and exports, lifted suppressions and stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.models import Campaign, Suppression
+from campaigns.models import Campaign, Stop, Suppression
 from tenants.acts import Act, Terms, register, up_to
 from tenants.models import ApprovalPolicy, Tenant
 
@@ -41,6 +41,13 @@ def lifted(policy: ApprovalPolicy, entry: Suppression) -> Terms | None:
     return {"entry_reason": entry.reason} if policy.lift or entry.tenant_id is None else None
 
 
+def stop_lifted(policy: ApprovalPolicy, stop: Stop) -> Terms | None:
+    """What holds for every tenant two people always lift; a tenant's own stop, where its policy wants two for that."""
+    if stop.tenant_id is None or (stop.scope == Stop.Scope.TENANT and policy.lift):
+        return {"scope": stop.scope, "stopped_because": stop.reason}
+    return None
+
+
 def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | None:
     return None if policy.export_above is None or rows <= policy.export_above else {"rows": rows}
 
@@ -50,11 +57,15 @@ LIFT = Act(
     "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
     over_platform="campaigns.suppress_platform",
 )  # fmt: skip
+LIFT_STOP = Act(
+    "stop.lift", _("Lifting a stop"), "campaigns.Stop", "campaigns.stop", stop_lifted,
+    over_platform="campaigns.stop_platform",
+)  # fmt: skip
 EXPORT = Act(
     "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",)
 )
 
 
 def register_all() -> None:
-    for act in (LAUNCH, LIFT, EXPORT):
+    for act in (LAUNCH, LIFT, LIFT_STOP, EXPORT):
         register(act)

@@ -8,8 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
-from campaigns.ledger import handover, moves
-from campaigns.pipeline import planner
+from campaigns.ledger import handover, moves, planning
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
 from mailboxes.reserves import Leaving
@@ -31,7 +30,7 @@ def withdrawn(
     tenant_id = _tenant_of(mailbox_ids)
     campaigns.want_plan(tenant_id)  # locks the tenant's row, which comes before its messages
     if successors:
-        planner.wait(tenant_id)
+        planning.wait(tenant_id)
     moves.take_back("m.mailbox_id = ANY (%(mailboxes)s)", {"mailboxes": list(mailbox_ids)})
     for mailbox_id, successor in sorted((successors or {}).items()):
         count = handover.hand_over(mailbox_id, successor, instead_of_wait)
@@ -61,7 +60,7 @@ def mailbox_cap_lowered(*, mailbox_ids: Sequence[int], reason: str, **_: Any) ->
         return
     tenant_id = _tenant_of(mailbox_ids)
     campaigns.want_plan(tenant_id)  # first: who lowers a tenant's cap holds its row when it waits for the planner
-    planner.wait(tenant_id)
+    planning.wait(tenant_id)
     withdrawn(mailbox_ids=mailbox_ids, reason=reason)
 
 
@@ -76,7 +75,7 @@ def suspended(*, tenant: Any, **_: Any) -> None:
 
 def tenant_cap_lowered(*, tenant: Any, **_: Any) -> None:
     """Take back everything the tenant was to send, a plan that is being made now included."""
-    planner.wait(tenant.pk)
+    planning.wait(tenant.pk)
     moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
 
 

@@ -21,7 +21,7 @@ from django.db.models import Q
 
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns
+from campaigns.services import campaigns, stops
 from deliverability.services import checks
 from mailboxes.models import Mailbox, SendingDomain
 from mailboxes.services import domain_ramp, editing, ramp, undo
@@ -156,6 +156,11 @@ def _sweep(tenant: Tenant) -> int:
     return moved + len(reaper.complete(tenant))
 
 
+def stops_over() -> int:
+    """Note the stops whose time is over, and ask for the plans that they held up."""
+    return stops.end_over(actor=SYSTEM)
+
+
 def ramps() -> int:
     """Decide the caps of the ramps for each tenant whose day has begun since it was last done."""
     at = now()
@@ -221,6 +226,7 @@ def table() -> list[Work]:
         Work("forget_checks", forget_checks, 6 * 3600),
         Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
         Work("find_receivers", find_receivers, settings.RECEIVERS_EVERY_SECONDS),
+        Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

@@ -12,6 +12,7 @@ OPERATE = READ | {
     "campaigns.resume",
     "campaigns.cancel",
     "campaigns.import_contacts",
+    "campaigns.stop",
     "campaigns.suppress",
     "mailboxes.quarantine",
     "mailboxes.hold",
@@ -36,13 +37,13 @@ MANAGE = OPERATE | {
     "tenants.suspend",
 }
 # What concerns no single tenant: a role held in one tenant never brings these.
-PLATFORM = frozenset({"tenants.administer", "tenants.create", "campaigns.suppress_platform"})
+PLATFORM = frozenset({"tenants.administer", "tenants.create", "campaigns.stop_platform", "campaigns.suppress_platform"})
 
 ROLES: dict[str, frozenset[str]] = {
     "platform_admin": MANAGE | PLATFORM,
     # A superuser behind a broken glass: nothing that would outlive the hour.
     "break_glass": MANAGE - {"tenants.approve", "tenants.issue_keys", "tenants.manage_members"},
-    "ops_manager": MANAGE | {"tenants.create"},
+    "ops_manager": MANAGE | {"campaigns.stop_platform", "tenants.create"},
     "operator": OPERATE,
     "analyst": READ,
     "auditor": frozenset({"tenants.audit"}),

@@ -78,6 +78,7 @@ class CampaignAdmin(Exports, ForecastPages):
     actions = ("start", "pause", "resume", "cancel", "set_handover", "export")
     exported, exported_as = exporting.export_messages, "messages"
     targets = {"pause": "paused", "cancel": "cancelled"}
+    stops = {"campaign": "pk"}
 
     status_label = labelled("status", _("status"))
 

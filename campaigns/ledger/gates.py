@@ -16,15 +16,39 @@ COVERED = """EXISTS (
       AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)
       AND (s.campaign_id IS NULL OR s.campaign_id = c.id))"""
 
-# The mailbox and everything it leaves by may send now.
-SENDABLE = """(
+# Stops that hold now. One look at the open ones answers for all scopes: its index holds hardly any rows.
+OPEN_STOP = "s.lifted_at IS NULL AND (s.until IS NULL OR s.until > now())"
+
+# Of what a mailbox leaves by. An id means one row only, so the tenant need not be compared.
+MAILBOX_STOPPED = f"""EXISTS (
+    SELECT FROM campaigns_stop s WHERE {OPEN_STOP} AND s.key = CASE s.scope
+        WHEN 'pool' THEN b.pool_id WHEN 'domain' THEN b.domain_id WHEN 'account' THEN b.home_id
+        WHEN 'organisation' THEN coalesce(b.quota_group_id, a.quota_group_id) END)"""
+
+# Of what a campaign is part of.
+CAMPAIGN_STOPPED = f"""EXISTS (
+    SELECT FROM campaigns_stop s WHERE {OPEN_STOP} AND (s.scope = 'platform' OR s.key = CASE s.scope
+        WHEN 'campaign' THEN c.id WHEN 'tenant' THEN c.tenant_id END))"""
+
+# Of who takes the mail, from everybody, from one tenant, or from one organisational domain.
+RECEIVER_STOPPED = f"""EXISTS (
+    SELECT FROM campaigns_stop s WHERE {OPEN_STOP} AND s.scope = 'receiver' AND s.operator = m.operator
+      AND s.organisational IN ('', d.organisational) AND (s.tenant_id IS NULL OR s.tenant_id = m.tenant_id))"""
+
+# The mailbox and everything it leaves by is in order.
+IN_ORDER = """(
     b.state IN ('active', 'ramping', 'probing', 'reserve') AND b.hold = 'none'
     AND (b.blocked_until IS NULL OR b.blocked_until <= now())
     AND d.state IN ('verified', 'degraded')
     AND a.state = 'active' AND (a.blocked_until IS NULL OR a.blocked_until <= now()))"""
 
+# And may send now.
+SENDABLE = f"({IN_ORDER} AND NOT {MAILBOX_STOPPED})"
+
 # What a row needs besides, to leave now.
-RUNNING = "(c.status = 'running' AND t.status = 'active' AND m.not_after > now())"
+RUNNING = f"""(
+    c.status = 'running' AND t.status = 'active' AND m.not_after > now()
+    AND NOT {CAMPAIGN_STOPPED} AND NOT {RECEIVER_STOPPED})"""
 
 # From a message to all that the fragments above speak of.
 JOINS = """
@@ -34,3 +58,9 @@ JOINS = """
     JOIN mailboxes_mailbox b ON b.id = m.mailbox_id
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
     JOIN mailboxes_provideraccount a ON a.id = b.home_id"""
+
+# A message that an open stop covers; needs no join of its own.
+STOPPED = f"""EXISTS (
+    SELECT FROM campaigns_campaign c, mailboxes_mailbox b, mailboxes_sendingdomain d, mailboxes_provideraccount a
+    WHERE c.id = m.campaign_id AND b.id = m.mailbox_id AND d.id = b.domain_id AND a.id = b.home_id
+      AND ({MAILBOX_STOPPED} OR {CAMPAIGN_STOPPED} OR {RECEIVER_STOPPED}))"""

@@ -36,7 +36,7 @@ UPDATE mailboxes_mailbox SET last_dot_at = now() WHERE id IN (
 # One statement locks all rows that a group speaks of, in id order; what follows needs no second look at them.
 LOCK = """
 SELECT m.id, m.status, coalesce(m.claim = %(token)s, FALSE), coalesce(m.last_claim = %(token)s, FALSE),
-    m.campaign_id, m.mailbox_id, m.contact_id, m.enrolment_id, m.not_after > now()
+    m.campaign_id, m.mailbox_id, m.contact_id, m.enrolment_id, m.not_after > now(), m.operator
 FROM campaigns_message m
 WHERE m.id = ANY (%(ids)s::bigint[]) AND (m.claim = %(token)s OR m.last_claim = %(token)s)
 ORDER BY m.id FOR UPDATE"""
@@ -49,13 +49,20 @@ UNION ALL
 SELECT 'mailbox', b.id, NULL::bigint FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 JOIN mailboxes_provideraccount a ON a.id = b.home_id
-WHERE b.id = ANY (%(mailboxes)s::bigint[]) AND b.held_by = %(token)s AND {gates.SENDABLE}
+WHERE b.id = ANY (%(mailboxes)s::bigint[]) AND b.held_by = %(token)s AND {gates.IN_ORDER}
 UNION ALL
 SELECT 'covered', ct.id, s.campaign_id FROM campaigns_contact ct
 CROSS JOIN LATERAL unnest(ct.domain_hashes || ct.address_hash) AS own (hash)
 JOIN campaigns_suppression s ON s.hash = own.hash
 WHERE ct.id = ANY (%(contacts)s::bigint[]) AND s.lifted_at IS NULL
-  AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)"""
+  AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)
+UNION ALL
+SELECT 'pulled', NULL::bigint, NULL::bigint WHERE EXISTS (
+    SELECT FROM campaigns_stop s
+    WHERE {gates.OPEN_STOP} AND (s.scope <> 'receiver' OR s.operator = ANY (%(operators)s::text[])))"""
+
+# Asked only while a lever is pulled that this tenant may be under: its joins cost more to plan than all of the above.
+PULLED = f"SELECT m.id FROM campaigns_message m WHERE m.id = ANY (%(ids)s::bigint[]) AND {gates.STOPPED}"
 
 COMMIT = """
 UPDATE campaigns_message SET status = 'committing', lease_until = now() + make_interval(secs => %(dot_lease)s)
@@ -171,6 +178,7 @@ class Row:
     contact_id: int
     enrolment_id: int
     in_time: bool
+    operator: str
 
     @property
     def held(self) -> bool:
@@ -223,15 +231,22 @@ def _commit(cursor: Any, token: UUID, policy: Policy, rows: Sequence[Row]) -> se
             "campaigns": array({row.campaign_id for row in held}),
             "mailboxes": array({row.mailbox_id for row in held}),
             "contacts": array(row.contact_id for row in held),
+            "operators": list({row.operator for row in held if row.operator}),
         },
     )
     found = set(cursor.fetchall())
+    pulled: set[int] = set()
+    if ("pulled", None, None) in found:
+        cursor.execute(PULLED, {"ids": array(row.id for row in held)})
+        pulled = {pk for (pk,) in cursor.fetchall()}
 
     def is_covered(row: Row) -> bool:
         return bool(found & {("covered", row.contact_id, None), ("covered", row.contact_id, row.campaign_id)})
 
     def is_free(row: Row) -> bool:
-        return {("campaign", row.campaign_id, None), ("mailbox", row.mailbox_id, None)} <= found
+        return (
+            row.id not in pulled and {("campaign", row.campaign_id, None), ("mailbox", row.mailbox_id, None)} <= found
+        )
 
     may = [row.id for row in held if row.in_time and is_free(row) and not is_covered(row)]
     if may:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +32,8 @@ class Stop(models.Model):
     class Cause(models.TextChoices):
         LEVER = "lever", _("somebody pulled it")
         ANSWER = "answer", _("a receiver asked for it")
+
+    taken_back = 0  # messages; told to who pulled it, and kept in the audit
 
     tenant = models.ForeignKey(
         "tenants.Tenant", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -73,3 +77,7 @@ class Stop(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether it holds at that instant."""
+        return self.lifted_at is None and (self.until is None or self.until > at)

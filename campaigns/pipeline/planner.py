@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from campaigns.ledger import moves
+from campaigns.ledger.planning import LOCK_CLASS
 from campaigns.models import PlanRun
 from campaigns.pipeline import booking, demand, limits, pairing, reaper, receivers, seats, windows
 from campaigns.pipeline.limits import UNLIMITED
@@ -26,7 +27,6 @@ from campaigns.services import suppression
 from tenants.models import Tenant
 
 log = structlog.get_logger(__name__)
-LOCK_CLASS = 0x0471  # the first key of the planner's advisory locks; the second is the tenant
 
 BOOK_RETURNS = """
 WITH gone AS (
@@ -120,12 +120,6 @@ def run(tenant: Tenant, now: datetime, *, horizon_seconds: float | None = None) 
         if tenant.status != Tenant.Status.ACTIVE or not any(campaign.open_until for campaign in campaigns):
             return None
         return _plan(cursor, tenant, campaigns, now, day, limit, taken_back, returned, started)
-
-
-def wait(tenant_id: int) -> None:
-    """Let a planner run of that tenant end, and none begin until this transaction has ended."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_CLASS, tenant_id % 2**31])
 
 
 def _plan(

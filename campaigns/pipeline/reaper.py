@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import connection, transaction
 
-from campaigns.ledger import moves
+from campaigns.ledger import covering, moves
 from campaigns.pipeline import windows
 from tenants.models import Tenant
 
@@ -87,8 +87,8 @@ def complete(tenant: Tenant) -> list[int]:
 
 
 def take_back_stopped(tenant: Tenant) -> int:
-    """Take back what a planner run wrote while its campaign was being paused or its tenant suspended."""
-    return moves.take_back(
+    """Take back what was planned while its campaign was being paused or its tenant suspended, or under a stop."""
+    return covering.take_back_stopped(tenant.pk) + moves.take_back(
         "m.tenant_id = %(tenant)s AND m.status = 'planned' AND EXISTS ("
         "SELECT FROM campaigns_campaign c JOIN tenants_tenant t ON t.id = c.tenant_id WHERE c.id = m.campaign_id "
         "AND (c.status IN ('paused', 'halted') OR (t.status <> 'active' AND c.status <> 'cancelled')))",

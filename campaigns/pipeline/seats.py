@@ -18,7 +18,7 @@ from mailboxes.models import QuotaGroup
 
 PROBING_CAP = 5  # mails a day of a mailbox on probation
 
-CAMPAIGNS = """
+CAMPAIGNS = f"""
 SELECT c.id, c.pool_id, c.window_from, c.window_until, c.window_days, c.pace, c.daily_cap, c.zones,
     coalesce(al.reserved, 0), st.id, st.position
 FROM campaigns_campaign c
@@ -28,7 +28,7 @@ JOIN LATERAL (
 ) AS st ON TRUE
 LEFT JOIN mailboxes_allowance al
     ON al.scope = 'campaign_day' AND al.key = c.id AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
-WHERE c.tenant_id = %(tenant)s AND c.status = 'running'
+WHERE c.tenant_id = %(tenant)s AND c.status = 'running' AND NOT {gates.CAMPAIGN_STOPPED}
 ORDER BY c.id, st.position"""
 
 # least() passes over the ramp_cap of a mailbox without a ramp, which is null.

@@ -98,6 +98,7 @@ class DomainPages(DomainRampPage):
             {"fields": ("registrar", "registered_on", "renews_on", "created_at", "retired_at", "kept_alive")},
         ),
     )
+    stops = {"domain": "pk"}
     actions = ("block", "unblock", "retire", *RAMP_ACTIONS)
     targets = {"block": "blocked", "retire": "retired"}
     add_form, add_permission = NewDomainForm, "mailboxes.import"

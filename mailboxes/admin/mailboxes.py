@@ -124,6 +124,7 @@ class MailboxAdmin(EditsMany, Exports, QuarantinePage, RampPage):
         "start_ramp", "leave_ramp", "retire",
     )  # fmt: skip
     change_form_outer_before_template = "console/mailbox.html"
+    stops = {"domain": "domain_id", "account": "home_id", "pool": "pool_id"}
     targets = {"quarantine": "quarantined", "probe": "probing", "retire": "retired"}
 
     state_label = labelled("state", _("state"))

@@ -33,6 +33,7 @@ class PoolAdmin(TenantAdmin):
     list_filter = ("tenant",)
     list_select_related = ("tenant",)
     search_fields = ("name",)
+    stops = {"pool": "pk"}
     fields = ("name", "tenant", "all_mailboxes", "sending", "reserves", "stopped", "created_at", "archived_at")
     change_form_outer_before_template = "console/pool.html"
 

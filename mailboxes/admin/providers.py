@@ -64,6 +64,7 @@ class ProviderAccountAdmin(TenantAdmin):
     search_fields = ("host",)
     linked_by = ("quota_group__id__exact",)
     change_form_outer_before_template = "console/numbers_link.html"
+    stops = {"account": "pk"}
     fieldsets = (
         (None, {"fields": ("tenant", "kind", "host", "port", "security", "mailbox_list")}),
         (_("Limits"), {"fields": ("hourly_cap", "quota_group", "hours")}),

@@ -110,6 +110,7 @@ class QuotaGroupAdmin(OfThePlatform):
     fields = (*GROUP_FIELDS, "holds", "account_list", "mailbox_list", "hours", "created_at")
     list_filter = ("kind",)
     add_form = GroupForm
+    stops = {"organisation": "pk"}
 
     def get_queryset(self, request):
         return (

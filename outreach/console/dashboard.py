@@ -18,10 +18,11 @@ from django.utils.translation import ngettext, ngettext_lazy
 from campaigns import reports as campaign_reports
 from campaigns.admin.campaigns import parts_of, series
 from campaigns.models import Campaign, PlanRun
+from campaigns.services import stops
 from mailboxes import reports as mailbox_reports
 from mailboxes.models import Mailbox
 from outreach.common.freshness import kept
-from outreach.console import queues
+from outreach.console import queues, standing
 from outreach.console.look import is_superuser
 from tenants.admin.columns import since
 from tenants.models import Approval, Tenant
@@ -80,7 +81,11 @@ def overview(request: Any) -> dict[str, Any]:
         "runs": runs,
         "sent_hour": sum(last_hour["sent"]),
         "sent_minute": last_hour["sent"][-2] if len(last_hour["sent"]) > 1 else 0,
-        "needs": [*_to_decide(request.actor), *needs(fleet, jobs, open_work, running, runs, shows_fleet=shows_fleet)],
+        "needs": [
+            *_stops(request.actor),
+            *_to_decide(request.actor),
+            *needs(fleet, jobs, open_work, running, runs, shows_fleet=shows_fleet),
+        ],
         "at": now(),
     }
 
@@ -192,6 +197,17 @@ def needs(
     )
     found += [Need(level, text % n, url) for level, n, text, url in counted if n]
     return sorted(found, key=lambda need: need.level != "danger")
+
+
+def _stops(actor: Actor) -> list[Need]:
+    """What somebody stopped: what stands still altogether by itself, the rest as a number."""
+    url = reverse("admin:campaigns_stop_changelist")
+    found = [Need("danger", stop.text, stop.url or reverse("admin:index")) for stop in standing.wide(actor)]
+    count = visible_to(actor, stops.standing().exclude(scope__in=standing.WIDE)).count()
+    if count:
+        text = ngettext("%d stop holds mail back.", "%d stops hold mail back.", count) % count
+        found.append(Need("warning", text, f"{url}?holds=yes"))
+    return found
 
 
 def _to_decide(actor: Actor) -> list[Need]:

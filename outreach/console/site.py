@@ -116,6 +116,10 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
     def each_context(self, request: Any) -> dict[str, Any]:
         context = super().each_context(request)
         context["styles"] = [static("console/vendor/uplot/uPlot.min.css"), static("console/console.css")]
+        if self.has_permission(request):
+            from outreach.console import standing
+
+            context["wide_stops"] = standing.wide(request.actor)
         if is_superuser(request):
             from tenants.services import members
 

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 
 from outreach.common.errors import OutreachError
@@ -24,6 +25,15 @@ from tenants.admin.acting import ActsOnRows
 from tenants.admin.paginator import EstimatedPaginator
 from tenants.services import actors
 from tenants.sign_in import recently_verified, verify_first
+
+STOP_TITLES = {
+    "tenant": gettext_lazy("Stop this tenant…"),
+    "organisation": gettext_lazy("Stop this organisation…"),
+    "account": gettext_lazy("Stop this account…"),
+    "domain": gettext_lazy("Stop this domain…"),
+    "pool": gettext_lazy("Stop this pool…"),
+    "campaign": gettext_lazy("Stop this campaign…"),
+}
 
 
 class ReadOnly:
@@ -66,12 +76,14 @@ class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
     so that a query string can't feel out columns that no page shows. `targets` names the state that an
     action leads to: the detail page offers it only from states that may become it. `dangerous` names the acts
     (actions, and "add") before which a person enters a code again; what stops something is never among them.
+    `stops` names the scopes of the stop lever that a row belongs to, each with the attribute that has the id.
     """
 
     linked_by: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
     is_of_audit: ClassVar[bool] = False
     dangerous: ClassVar[frozenset[str]] = frozenset()
+    stops: ClassVar[Mapping[str, str]] = {}
     add_form: ClassVar[type[forms.Form] | None] = None
     add_permission: ClassVar[str] = ""
 
@@ -157,10 +169,23 @@ class TenantAdmin(ReadOnly, ActsOnRows, ModelAdmin):
             if row is None:
                 raise Http404
             extra |= {"detail_actions": self.detail_actions(request, row), "detail_row": row}
+            extra["stop_links"] = self._stop_links(request, row)
             if request.actor.can("tenants.audit", getattr(row, "tenant_id", None)) and not self.is_of_audit:
                 of_row = urlencode({"subject": row._meta.label, "subject_id": row.pk})
                 extra["audit_url"] = f"{reverse('admin:tenants_auditentry_changelist')}?{of_row}"
         return super().change_view(request, object_id, form_url, extra)
+
+    def _stop_links(self, request: Any, row: Model) -> list[tuple[str, Any]]:
+        """Address and title of the stops that this person may pull from here."""
+        tenant_id = row.pk if row._meta.label == "tenants.Tenant" else getattr(row, "tenant_id", None)
+        permission = "campaigns.stop" if tenant_id else "campaigns.stop_platform"
+        if not self.stops or not request.actor.can(permission, tenant_id):
+            return []
+        page = reverse("admin:campaigns_stop_add")
+        return [
+            (f"{page}?{urlencode({'scope': scope, 'target': getattr(row, attribute)})}", STOP_TITLES[scope])
+            for scope, attribute in self.stops.items()
+        ]
 
     def detail_actions(self, request: Any, row: Model) -> list[dict[str, str]]:
         """The acts that this person may do and this row's state allows."""

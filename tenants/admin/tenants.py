@@ -56,6 +56,7 @@ class TenantsAdmin(RecordPages, PolicyPage):
     )
     actions = ("suspend", "set_cap")
     targets = {"suspend": Tenant.Status.SUSPENDED}
+    stops = {"tenant": "pk"}
     add_form, add_permission = TenantForm, "tenants.create"
 
     change_form_outer_before_template = "console/tenant_checklist.html"

@@ -73,7 +73,9 @@ class Actor:
     def scope(self) -> AbstractContextManager[None]:
         """The rows that the database shows while this actor acts."""
         ids = self.tenant_ids
-        platform = not self.everywhere.isdisjoint({"campaigns.suppress_platform", "tenants.audit"})
+        platform = not self.everywhere.isdisjoint(
+            {"campaigns.stop_platform", "campaigns.suppress_platform", "tenants.audit"}
+        )
         return isolation.tenants(isolation.all_tenants() if ids is None else ids, platform=platform)
 
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 READS = {
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
-    "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
+    "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
+    "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.imports.judge_source",
     "mailboxes.domain_rows.judge", "mailboxes.domains.is_lower", "mailboxes.domains.judge",

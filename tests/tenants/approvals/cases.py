@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
+
+from django.utils.timezone import now
 
 from campaigns.models import Suppression
-from campaigns.services import campaigns, suppression
+from campaigns.services import campaigns, stops, suppression
 from mailboxes.edits import Wish
 from mailboxes.models import Mailbox, ProviderAccount, RampPlan
 from mailboxes.services import domain_ramp, editing, exporting, mailboxes, providers, ramp
@@ -82,6 +85,12 @@ class Case:
         suppression.suppress(tenant, [f"gone{next(PORTS)}@example.net"], actor=SYSTEM, reason="opt_out", via="test")
         self.subject = Suppression.objects.filter(tenant=tenant).latest("pk")
         self.service = lambda row, **more: suppression.lift(row, reason="They wrote again", **more)
+        self.done = lambda row: row.lifted_at is not None
+
+    def _stop_lift(self, tenant):
+        longer = now() + timedelta(days=next(PORTS))  # than any before: as much twice is refused
+        self.subject = stops.pull("tenant", tenant, actor=SYSTEM, reason="Complaints", until=longer)
+        self.service = lambda row, **more: stops.lift(row, reason="The list is clean", **more)
         self.done = lambda row: row.lifted_at is not None
 
     def do(self, actor, **more):
