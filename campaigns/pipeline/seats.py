@@ -9,12 +9,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
+
 from campaigns.ledger import gates
 from campaigns.pipeline import limits, slots, windows
 from campaigns.pipeline.limits import UNLIMITED, Caps
 from campaigns.pipeline.slots import Limit, Seat
 from mailboxes import quotas
 from mailboxes.models import QuotaGroup
+from mailboxes.services.domain_ramp_sql import TOO_YOUNG
 
 PROBING_CAP = 5  # mails a day of a mailbox on probation
 
@@ -46,7 +49,7 @@ SELECT * FROM (
         coalesce(al.reserved, 0) AS reserved,
         d.id, d.organisational, d.hourly_cap, least(d.daily_cap, d.ramp_cap) AS daily_cap,
         a.id, a.hourly_cap, coalesce(b.quota_group_id, a.quota_group_id) AS quota_group,
-        {gates.SENDABLE} AS sendable
+        {gates.SENDABLE} AND NOT {TOO_YOUNG} AS sendable
     FROM mailboxes_mailbox b
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
     JOIN mailboxes_provideraccount a ON a.id = b.home_id
@@ -164,7 +167,7 @@ def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, li
     open_campaigns = [campaign for campaign in campaigns if campaign.open_until]
     pools = sorted({campaign.pool_id for campaign in open_campaigns})
     hour = windows.hour_of(now)
-    cursor.execute(SEATS, {"pools": pools, "day": day})
+    cursor.execute(SEATS, {"pools": pools, "day": day, "first_send_after_days": settings.FIRST_SEND_AFTER_DAYS})
     rows = [Row(*row) for row in cursor.fetchall()]
     groups = {group.pk: group.quota for group in QuotaGroup.objects.filter(pk__in={row.quota_id for row in rows})}
     caps = {row.mailbox_id: row.caps(groups) for row in rows}

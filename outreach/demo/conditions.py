@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 FIRST_PORT, PORTS = 8000, 50
 SINK_PORTS = range(2525, 2725)  # below the ports that the system hands out, so that it is free next time as well
+DNS_PORTS = range(5300, 5400)
 SETTINGS = {
     "SMTP_ALLOW_LOOPBACK": "1",  # the sink is on this machine and has no certificate
     "RETRY_SCHEDULE": "3,10",  # seconds instead of minutes to hours
@@ -25,6 +26,8 @@ def apply(arguments: Sequence[str]) -> None:
     asked = re.search(r"--port[= ](\d+)", " ".join(arguments))
     port = int(asked[1]) if asked else first_free(range(FIRST_PORT, FIRST_PORT + PORTS))
     os.environ.setdefault("OUTREACH_DEMO_PORT", str(port))
+    # The demo's own name server knows its domains; a name server of the world would say that there are none.
+    os.environ.setdefault("DNS_NAMESERVER", f"127.0.0.1:{first_free(DNS_PORTS)}")
     # Links in mails and pages lead to this console, also where STATE_DIR/env has another port.
     os.environ.setdefault("PUBLIC_URL", f"http://localhost:{port}")
 
@@ -32,6 +35,11 @@ def apply(arguments: Sequence[str]) -> None:
 def port() -> int:
     """The console's port."""
     return int(os.environ.get("OUTREACH_DEMO_PORT", FIRST_PORT))
+
+
+def dns_port() -> int:
+    """The port of the demo's name server."""
+    return int(os.environ["DNS_NAMESERVER"].rpartition(":")[2])
 
 
 def first_free(ports: Sequence[int]) -> int:

@@ -22,6 +22,8 @@ MAILBOXES, CONTACTS = 1200, 10_000
 MAILBOXES_PER_DOMAIN = 18
 RESERVES_PER_POOL = 10  # six pools, so at most 60
 DAILY_CAPS = (40, 50, 60)  # a mailbox gets 8 or 9 of the 10,000 mails: far from its cap
+DOMAIN_DAILY_CAP = 2000  # more than its mailboxes may send together
+SELECTOR = "s1"  # of the key that signs the mail of each client domain
 CAMPAIGNS = Path(__file__).parent / "campaigns"
 RECORDS = Path(__file__).parent / "records"
 
@@ -29,6 +31,7 @@ MAILBOX_COLUMNS = (
     "address", "display_name", "pool", "reserve", "smtp_host", "smtp_port", "smtp_security", "smtp_username",
     "smtp_password", "daily_cap", "min_gap_seconds",
 )  # fmt: skip
+DOMAIN_COLUMNS = ("domain", "dkim_selectors", "daily_cap", "registrar", "registered_on", "renews_on")
 CONTACT_COLUMNS = (
     "email", "first_name", "last_name", "company", "country", "time_zone", "person_kind", "source", "lawful_basis",
     "basis_date", "basis_expires_on", "basis_evidence", "industry", "city",
@@ -108,6 +111,9 @@ class Files:
     def contacts(self, company: Company, pool: Pool) -> Path:
         return self.folder / f"contacts-{company.slug}-{pool.name}.csv"
 
+    def domains(self, company: Company) -> Path:
+        return self.folder / f"domains-{company.slug}.csv"
+
     @property
     def passwords(self) -> Path:
         """A JSON object {user: password}: whom the sink lets sign in."""
@@ -138,6 +144,8 @@ def write(folder: Path, *, mailboxes: int, contacts: int, port: int, today: date
             _write_csv(files.contacts(company, pool), CONTACT_COLUMNS, rows)
         passwords |= {str(box["smtp_username"]): str(box["smtp_password"]) for box in boxes}
         _write_csv(files.mailboxes(company), MAILBOX_COLUMNS, boxes)
+        names = sorted({str(box["address"]).rpartition("@")[2] for box in boxes})
+        _write_csv(files.domains(company), DOMAIN_COLUMNS, [_domain(name, today) for name in names])
     _put(files.passwords, json.dumps(passwords))
     return files
 
@@ -169,6 +177,18 @@ def _mailboxes(company: Company, pool: Pool, count: int, port: int) -> list[dict
             }
         )
     return boxes
+
+
+def _domain(name: str, today: date) -> dict[str, object]:
+    years = 1 + len(name) % 3
+    return {
+        "domain": name,
+        "dkim_selectors": SELECTOR,
+        "daily_cap": DOMAIN_DAILY_CAP,
+        "registrar": "Example Registry",
+        "registered_on": (today - timedelta(days=365 * years + 40)).isoformat(),
+        "renews_on": (today + timedelta(days=325)).isoformat(),
+    }
 
 
 def _contacts(strangers: Iterator[people.Person], count: int, pool: Pool, today: date) -> Iterator[dict[str, object]]:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from django.db import ProgrammingError, connections
 from django.db.models import Count
 
 from campaigns.models import Campaign, ListEntry, Message
-from mailboxes.models import Mailbox
+from mailboxes.models import Mailbox, SendingDomain
 from outreach import embedded
 from outreach.common import isolation
 from outreach.common.errors import NotReady
@@ -134,7 +134,8 @@ class Demo:
             draft = store.with_suffix(".new")
             draft.write_text(json.dumps(asdict(self.plan)))
             draft.replace(store)
-        if not self.files.passwords.exists():  # the last of the files
+        written = [self.files.passwords, *map(self.files.domains, fleet.COMPANIES)]
+        if not all(file.exists() for file in written):
             plan = self.plan
             day = date.fromisoformat(plan.day)
             sizes = {"mailboxes": plan.mailboxes, "contacts": plan.contacts}
@@ -168,6 +169,27 @@ class Demo:
             if Mailbox.objects.filter(tenant__slug=company.slug).count() < size:
                 call("import_mailboxes", str(self.files.mailboxes(company)), "--tenant", company.slug)
         return Mailbox.objects.filter(tenant__slug__in=SLUGS).count()
+
+    @between_forks
+    def import_domains(self) -> int:
+        """Every sending domain of the files is there; return how many."""
+        for company in fleet.COMPANIES:
+            file = self.files.domains(company)
+            wanted = len(file.read_text().splitlines()) - 1
+            if SendingDomain.objects.filter(tenant__slug=company.slug).exclude(dkim_selectors=[]).count() < wanted:
+                call("import_domains", str(file), "--tenant", company.slug)
+        return SendingDomain.objects.filter(tenant__slug__in=SLUGS).count()
+
+    @between_forks
+    def check_domains(self) -> int:
+        """Every sending domain is verified by its records; return how many. Raises NotReady."""
+        waiting = SendingDomain.objects.filter(tenant__slug__in=SLUGS).exclude(state="verified")
+        for slug in sorted(set(waiting.values_list("tenant__slug", flat=True))):
+            with suppress(SystemExit):  # by which the command says that some failed
+                call("check_domains", "--tenant", slug)
+        if left := list(waiting.values_list("name", flat=True)[:3]):
+            raise NotReady(f"These domains of the demo are not verified: {', '.join(left)}.", missing=left)
+        return SendingDomain.objects.filter(tenant__slug__in=SLUGS, state="verified").count()
 
     @between_forks
     def import_contacts(self) -> int:

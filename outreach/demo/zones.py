@@ -37,10 +37,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from outreach.demo import fleet
+from outreach.demo.fleet import SELECTOR
 from outreach.demo.server_process import ServerProcess
 
 HOST = "127.0.0.1"
-SELECTOR = "s1"  # of the key that signs the mail of each client domain
 TTL_SECONDS = 60
 UDP_BYTES = 1232  # what passes unfragmented nearly everywhere
 LARGEST = 65_535

@@ -54,6 +54,20 @@ def test_a_domain_keeps_its_day_by_its_own_cap_or_its_ramps(caps):
     assert not plan(campaign, NOON + 2 * HOUR).planned
 
 
+def test_a_domain_sends_nothing_in_the_first_days_after_its_registration(settings):
+    settings.FIRST_SEND_AFTER_DAYS = 14
+    campaign, boxes = running(40, 4, fleet={"domains": 2})
+    SendingDomain.objects.filter(pk=boxes[0].domain_id).update(registered_on=NOON.date() - timedelta(days=13))
+
+    plan(campaign)
+
+    assert set(Message.objects.values_list("mailbox__domain", flat=True)) == {boxes[1].domain_id}
+    Message.objects.all().delete()
+    Enrolment.objects.update(due_at=NOON, waits_for="")
+    plan(campaign, NOON + timedelta(days=1))
+    assert Message.objects.filter(mailbox__domain=boxes[0].domain).exists()
+
+
 def test_an_account_keeps_its_hour_over_all_its_domains_and_pools():
     tenant = factories.tenant()
     home = factories.account(tenant, hourly_cap=10)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from outreach import embedded
 from outreach.common.errors import OutreachError
 from outreach.common.progress import shown
-from outreach.demo import conditions, run, sign_in
+from outreach.demo import conditions, run, sign_in, zones
 from outreach.demo.books import Report
 from outreach.demo.run import Demo, told
 from outreach.demo.sink_process import SinkProcess
@@ -105,10 +105,11 @@ class Command(BaseCommand):
                 with told("PostgreSQL, Valkey, tables, pages"):
                     up.prepare()
                 finished = demo.begin(mailboxes, contacts)
-                if not finished:
-                    self._import(demo)
-                if not (finished and leave):
-                    self._serve(demo, port, send, finished=finished, leave=leave)
+                with self._names():
+                    if not finished:
+                        self._import(demo)
+                    if not (finished and leave):
+                        self._serve(demo, port, send, finished=finished, leave=leave)
                 report = demo.report() if leave else None
             finally:
                 embedded.stop()
@@ -134,7 +135,9 @@ class Command(BaseCommand):
     def _import(self, demo: Demo) -> None:
         steps = (
             ("Client companies", demo.create_tenants),
+            ("Sending domains from CSV", demo.import_domains),
             ("Mailboxes from CSV", demo.import_mailboxes),
+            ("Their records in DNS", demo.check_domains),
             ("Contacts from CSV", demo.import_contacts),
             ("Campaigns from YAML", demo.create_campaigns),
         )
@@ -171,6 +174,17 @@ class Command(BaseCommand):
                 raise
             finally:
                 running.stop()
+
+    @contextmanager
+    def _names(self) -> Iterator[None]:
+        with told("Name server of its world") as result:
+            server = zones.process("localhost", port=conditions.dns_port())
+            server.start()
+            result(f"port {conditions.dns_port()}")
+        try:
+            yield
+        finally:
+            server.stop()
 
     @contextmanager
     def _sink(self, demo: Demo) -> Iterator[None]:
