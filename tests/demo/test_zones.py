@@ -158,6 +158,7 @@ def test_cnames_in_a_circle_end(small):
         (b"\x12\x34" + b"\x10" + question("big.example")[3:], dns.rcode.NOTIMP),
         (b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\xff", dns.rcode.FORMERR),
     ],
+    ids=["any", "transfer", "another class", "another opcode", "broken"],
 )
 def test_what_it_does_not_do_it_says(small, data, code):
     reply = udp(small, data)
