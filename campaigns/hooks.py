@@ -8,11 +8,11 @@ from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
-from campaigns.ledger import handover, moves, planning
+from campaigns.ledger import handover, moves, planning, waiting
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
 from mailboxes.reserves import Leaving
-from outreach.common import hooks
+from outreach.common import hooks, isolation
 
 
 def withdrawn(
@@ -106,6 +106,12 @@ def judging_domains(*, tenant: Any, day: date, signals: dict[int, str], **_: Any
         signals.setdefault(pk, text)
 
 
+def receiver_limited(*, operator: str, **_: Any) -> None:
+    """Look again at those who wait for a receiver: there may be more room, whoever's people they are."""
+    with isolation.everything():
+        waiting.look_now(sorted(isolation.all_tenants()))
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.leaving", leaving)
@@ -117,6 +123,7 @@ def register() -> None:
     hooks.register("mailboxes.counting_sent", counting_sent)
     hooks.register("mailboxes.judging", judging)
     hooks.register("mailboxes.last_sent", last_sent)
+    hooks.register("mailboxes.receiver_limited", receiver_limited)
     hooks.register("mailboxes.judging_domains", judging_domains)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)

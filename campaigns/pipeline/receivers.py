@@ -15,7 +15,6 @@ from typing import Any
 from campaigns.pipeline.limits import RECEIVER_KEY, UNLIMITED
 from campaigns.pipeline.seats import Place
 
-WAITS_FOR = "receiver"
 LOOK_AGAIN = timedelta(hours=1)  # where nobody knows until when
 
 TABLES = """
@@ -126,11 +125,6 @@ LEFTS = """
 SELECT r.organisational, r.operator, greatest(r.amount, 0) FROM plan_receiver r
 WHERE r.operator IN (SELECT DISTINCT d.operator FROM plan_demand d WHERE d.kind = 2)"""
 
-LOOK_NOW = """
-UPDATE campaigns_enrolment e SET due_at = now(), waits_for = '' WHERE e.id IN (
-    SELECT id FROM campaigns_enrolment
-    WHERE tenant_id = ANY (%(tenants)s) AND waits_for = 'receiver' AND due_at > now() ORDER BY id FOR UPDATE)"""
-
 
 def prepare(cursor: Any, tenant_id: int, places: Mapping[int, Place], now: datetime, hour: datetime) -> None:
     """Make the run's table of mailboxes, and what each organisation may still send to each receiver."""
@@ -177,9 +171,3 @@ def lefts(cursor: Any) -> dict[tuple[str, str], int]:
     """{(organisational domain, operator): what is left} of the receivers that people without a mailbox are at."""
     cursor.execute(LEFTS)
     return {(organisational, operator): amount for organisational, operator, amount in cursor.fetchall()}
-
-
-def look_now(cursor: Any, tenant_ids: list[int]) -> int:
-    """Make people due who wait for a receiver: a stop was lifted or a limit raised. Returns how many."""
-    cursor.execute(LOOK_NOW, {"tenants": tenant_ids})
-    return cursor.rowcount

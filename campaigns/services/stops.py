@@ -8,6 +8,7 @@ the race with a final dot. So there is nothing that could burst when it is lifte
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,10 +18,11 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.timezone import is_aware, now
 
-from campaigns.ledger import covering
+from campaigns.ledger import covering, waiting
 from campaigns.ledger.covering import Covered
 from campaigns.models import Campaign, Stop
 from mailboxes.models import Pool, ProviderAccount, QuotaGroup, SendingDomain
+from mailboxes.services.quotas import OPERATORS
 from outreach.common import isolation, repeating
 from outreach.common.errors import BadInput, InvalidMove, Missing
 from tenants.models import Tenant
@@ -30,7 +32,6 @@ from tenants.services.actors import Actor, visible_to
 LONGEST_REASON = 500
 LONGEST_ID, LONGEST_PORT = 19, 6  # digits: what has as many names no row
 SPAN, UNITS = re.compile(r"([1-9][0-9]{0,3})([mhd])"), {"m": "minutes", "h": "hours", "d": "days"}
-OPERATOR = re.compile(r"[a-z0-9_-]{1,16}")
 NAMES: dict[str, str] = {Stop.Scope.TENANT: "slug"}
 LOWER = (Stop.Scope.TENANT, Stop.Scope.DOMAIN)
 
@@ -111,13 +112,14 @@ def lift(stop: Stop, *, actor: Actor, reason: str, approval: int | None = None) 
 
 
 def _lift(stop: Stop, actor: Actor, reason: str, approval: int | None) -> Stop:
-    covering.hold_tenants(stop, planner=False)  # before the stop's own row, as when it is pulled
+    tenants = covering.hold_tenants(stop, planner=False)  # before the stop's own row, as when it is pulled
     stop = Stop.objects.select_for_update(of=("self",), no_key=True).get(pk=stop.pk)
     if not stop.is_open(now()):
         raise InvalidMove(f"Stop {stop.pk} ({stop}) is over already.", source="lifted", target="lifted")
     used = approvals.require(actor, "stop.lift", stop, approval=approval)
     stop.lifted_at = now()
     stop.save(update_fields=["lifted_at"])
+    _call_back(stop, tenants)
     audit.record(actor, "stop.lifted", stop, reason=reason, before=stop.reason, approval=used and used.pk)
     return stop
 
@@ -130,11 +132,19 @@ def end_over(*, actor: Actor) -> int:
 
 @repeating.atomic
 def _end(stop: Stop, actor: Actor) -> bool:
-    covering.hold_tenants(stop, planner=False)
+    tenants = covering.hold_tenants(stop, planner=False)
     ended = Stop.objects.filter(pk=stop.pk, lifted_at=None, until__lte=Now()).update(lifted_at=F("until"))
+    if ended:
+        _call_back(stop, tenants)
     if ended and stop.cause == Stop.Cause.LEVER:
         audit.record(actor, "stop.ended", stop, before=stop.reason)
     return bool(ended)
+
+
+def _call_back(stop: Stop, tenant_ids: Sequence[int]) -> None:
+    """Whoever waited for a receiver was sent away until the stop might be over."""
+    if stop.scope == Stop.Scope.RECEIVER:
+        waiting.look_now(tenant_ids)
 
 
 def preview(scope: str, target: Any = None, *, actor: Actor) -> tuple[Stop, Covered]:
@@ -220,8 +230,8 @@ def _named(scope: str, text: str) -> Q:
 
 def _receiver(operator: str, tenant: Tenant | None, organisational: str) -> Receiver:
     operator, domain = operator.lower(), organisational.strip().lower()
-    if not OPERATOR.fullmatch(operator):
-        raise BadInput("An operator is one word, as google, microsoft, yandex, other.", field="target")
+    if operator not in OPERATORS:
+        raise BadInput(f"There is no receiver {operator[:40]!r}; there are {', '.join(OPERATORS)}.", field="target")
     if domain and not SendingDomain.objects.filter(organisational=domain).exists():
         raise Missing(f"No sending domain belongs to {domain[:80]!r}.", field="organisational")
     return Receiver(operator, domain, tenant)

@@ -109,6 +109,7 @@ def limit_receiver(operator: str, *, hourly_cap: int | None, daily_cap: int | No
     before = {"hourly_cap": limit.hourly_cap, "daily_cap": limit.daily_cap}
     limit.hourly_cap, limit.daily_cap = hourly_cap, daily_cap
     limit.save()
+    hooks.call("mailboxes.receiver_limited", operator=operator)
     audit.record(
         actor, "receiver.limited", limit, before=before, after={"hourly_cap": hourly_cap, "daily_cap": daily_cap}
     )

@@ -26,6 +26,7 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "mailboxes.judging": [],
     "mailboxes.last_sent": [],
     "mailboxes.judging_domains": [],
+    "mailboxes.receiver_limited": [],
 }
 
 

@@ -6,14 +6,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 from django.db.models import Count
 
 from campaigns.ledger import moves
 from campaigns.models import Contact, Enrolment, Message, Stop
-from campaigns.pipeline import planner, receivers
-from campaigns.services import campaigns
+from campaigns.pipeline import planner
+from campaigns.services import campaigns, stops
 from mailboxes.models import Allowance, QuotaGroup, RampPlan, ReceiverLimit, SendingDomain
+from mailboxes.services import quotas
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
 from tests import factories
@@ -256,18 +256,33 @@ def test_a_stopped_receiver_gets_nothing_until_the_stop_is_over(of):
     assert plan(campaign, until).planned == 8
 
 
-def test_a_lifted_stop_makes_them_due_at_once():
+@pytest.mark.parametrize("ends", ["lifted", "over"])
+def test_the_end_of_a_stop_makes_them_due_at_once(ends):
     now = datetime.now(UTC)
     campaign, _ = receiving({"mimecast": 8})
-    stop = Stop.objects.create(scope="receiver", operator="mimecast", label="mimecast", reason="asked us to")
+    stop = stops.pull("receiver", stops.Receiver("mimecast", "", campaign.tenant), actor=SYSTEM, reason="asked us to")
     assert planner.run(Tenant.objects.get(pk=campaign.tenant_id), now).planned == 0
+    assert Enrolment.objects.filter(waits_for="receiver", due_at__gt=now).count() == 8
 
-    stop.lifted_at = now
-    stop.save()
-    with connection.cursor() as cursor:
-        assert receivers.look_now(cursor, [campaign.tenant_id]) == 8
+    if ends == "lifted":
+        stops.lift(stop, actor=SYSTEM, reason="they agreed")
+    else:
+        Stop.objects.update(since=now - 2 * HOUR, until=now - HOUR)
+        stops.end_over(actor=SYSTEM)
 
     assert planner.run(Tenant.objects.get(pk=campaign.tenant_id), now + timedelta(minutes=1)).planned == 8
+
+
+def test_a_raised_limit_makes_them_due_at_once():
+    now = datetime.now(UTC)
+    quotas.limit_receiver("yahoo", hourly_cap=3, daily_cap=None, actor=SYSTEM)
+    campaign, _ = receiving({"yahoo": 10})
+    tenant = Tenant.objects.get(pk=campaign.tenant_id)
+    assert planner.run(tenant, now).planned == 3
+
+    quotas.limit_receiver("yahoo", hourly_cap=8, daily_cap=None, actor=SYSTEM)
+
+    assert planner.run(tenant, now + timedelta(seconds=1)).planned == 5
 
 
 def test_a_campaign_that_starts_later_finds_what_is_left():

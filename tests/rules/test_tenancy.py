@@ -97,6 +97,7 @@ def test_who_listens_to_what():
         "mailboxes.judging": ["campaigns.hooks.judging"],
         "mailboxes.last_sent": ["campaigns.hooks.last_sent"],
         "mailboxes.judging_domains": ["campaigns.hooks.judging_domains"],
+        "mailboxes.receiver_limited": ["campaigns.hooks.receiver_limited"],
     }
 
 
