@@ -167,7 +167,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="mailbox",
             name="signature",
-            field=models.TextField(blank=True, help_text="Plain text below each mail.", max_length=2000),
+            field=models.TextField(blank=True, help_text="Plain text; campaigns do not use it yet.", max_length=2000),
         ),
         migrations.AddField(
             model_name="mailbox",
@@ -184,7 +184,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="mailboxevent",
             name="signature",
-            field=models.TextField(blank=True, help_text="Plain text below each mail.", max_length=2000),
+            field=models.TextField(blank=True, help_text="Plain text; campaigns do not use it yet.", max_length=2000),
         ),
         migrations.AddField(
             model_name="mailboxevent",
