@@ -9,6 +9,8 @@ from mailboxes.models.providers import ProviderAccount
 from mailboxes.models.quotas import QuotaGroup, ReceiverDomain, ReceiverLimit
 from mailboxes.models.ramps import RampDay, RampPlan
 from mailboxes.models.rotation import Rotation
+from mailboxes.models.sign_ins import SignInTest
+from mailboxes.models.uploads import Upload, UploadPart
 
 __all__ = [
     "Allowance",
@@ -25,4 +27,7 @@ __all__ = [
     "ReceiverLimit",
     "Rotation",
     "SendingDomain",
+    "SignInTest",
+    "Upload",
+    "UploadPart",
 ]

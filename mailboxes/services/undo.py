@@ -17,12 +17,17 @@ from outreach.common.sealing import Keyring
 DAYS = 30  # that an import can be taken back, and that a replaced password is kept
 COMPARED = ("pool_id", "home_id", "display_name", "username", "daily_cap", "min_gap_seconds", "hold")
 KEPT = (*COMPARED, "failures", "state_reason")
-SHOWN = {"pool_id": "pool", "home_id": "server", "username": "smtp_username"}
+RAMP = ("ramp_id", "ramp_cap", "state")  # kept of those whose ramp the import changed
+SHOWN = {"pool_id": "pool", "home_id": "server", "ramp_id": "ramp", "username": "smtp_username"}
 
 
 def image(mailbox: Mailbox) -> dict[str, Any]:
     """What an import may change of a mailbox, but the password."""
     return {name: getattr(mailbox, name) for name in KEPT}
+
+
+def _ramp(mailbox: Mailbox, is_set: bool) -> dict[str, Any]:
+    return {name: getattr(mailbox, name) for name in RAMP} if is_set else {}
 
 
 def digest(mailbox: Mailbox) -> bytes:
@@ -33,6 +38,7 @@ def row(
     of: Import, line: int, mailbox: Mailbox, before: Mapping[str, Any] | None, password: bytes | None, keyring: Keyring
 ) -> ImportedRow:
     """An unsaved row; `before` None: the mailbox is new. `password` is the one that was replaced, None: none was."""
+    ramp_set = mailbox.ramp_id is not None if before is None else "ramp_id" in before
     found = ImportedRow(
         tenant_id=of.tenant_id,
         of=of,
@@ -40,7 +46,7 @@ def row(
         mailbox_ref=mailbox.pk,
         is_new=before is None,
         before=before or {},
-        after=image(mailbox) | ({} if password is None else {"password": "replaced"}),
+        after=image(mailbox) | _ramp(mailbox, ramp_set) | ({} if password is None else {"password": "replaced"}),
         seal_ref=uuid.uuid4(),
         digest_after=digest(mailbox),
     )

@@ -70,6 +70,7 @@ class Report:
     phase: str = "reading"
     import_id: int | None = None  # of what can be rolled back
     preview: Preview | None = None
+    sign_ins: dict[str, Any] | None = None  # by result, where each was tried
 
     KEPT = 1000
 
@@ -81,16 +82,20 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The result as a command prints it."""
         counts = ("read", "created", "updated", "unchanged", "suppressed", "repeated", "refused")
-        return {name: getattr(self, name) for name in counts} | {
-            "refusals": [
-                {name: value for name, value in refusal._asdict().items() if name != "cell" or value}
-                for refusal in self.refusals
-            ],
-            "refused_file": self.refused_file or None,
-            "fields": self.fields,
-            "dry_run": self.dry_run,
-            "import": self.import_id,
-        }
+        return (
+            {name: getattr(self, name) for name in counts}
+            | {
+                "refusals": [
+                    {name: value for name, value in refusal._asdict().items() if name != "cell" or value}
+                    for refusal in self.refusals
+                ],
+                "refused_file": self.refused_file or None,
+                "fields": self.fields,
+                "dry_run": self.dry_run,
+                "import": self.import_id,
+            }
+            | ({} if self.sign_ins is None else {"sign_ins": self.sign_ins})
+        )
 
 
 class RefusedRows:
