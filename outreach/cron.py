@@ -21,8 +21,9 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns
-from mailboxes.models import Mailbox
+from mailboxes.models import Mailbox, Upload
 from mailboxes.services import ramp, undo
+from mailboxes.services import uploads as mailbox_uploads
 from outreach.common import circumstances, isolation
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -175,6 +176,18 @@ def forget_undo() -> int:
     return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk))
 
 
+def uploads() -> int:
+    """Ring again for uploads of mailboxes whose hint or whose worker was lost."""
+    waiting = mailbox_uploads.needing_work().order_by("tenant_id").values_list("tenant_id", flat=True).distinct()
+    return each(list(waiting), mailbox_uploads.ring_again)
+
+
+def forget_uploads() -> int:
+    """Delete the bytes of uploads that are older than a day."""
+    kept = Upload.objects.exclude(sealed_key=b"").order_by("tenant_id").values_list("tenant_id", flat=True).distinct()
+    return each(list(kept), mailbox_uploads.forget)
+
+
 @dataclass(slots=True)
 class Work:
     """One row of the table: what, how often in seconds, and when it is next due (monotonic)."""
@@ -191,6 +204,8 @@ def table() -> list[Work]:
         Work("months", months, 6 * 3600),
         Work("ramps", ramps, settings.RAMP_EVERY_SECONDS),  # before the plan, which reads the caps
         Work("forget_undo", forget_undo, 6 * 3600),
+        Work("uploads", uploads, 10),
+        Work("forget_uploads", forget_uploads, 600),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

@@ -1,5 +1,5 @@
 """Pages of the fleet."""
 
-from mailboxes.admin import allowances, domains, imports, mailboxes, pools, providers, quotas, ramps
+from mailboxes.admin import allowances, domains, imports, mailboxes, pools, providers, quotas, ramps, uploads
 
-__all__ = ["allowances", "domains", "imports", "mailboxes", "pools", "providers", "quotas", "ramps"]
+__all__ = ["allowances", "domains", "imports", "mailboxes", "pools", "providers", "quotas", "ramps", "uploads"]

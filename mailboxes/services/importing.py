@@ -23,8 +23,9 @@ from mailboxes.models import Import, Mailbox, Pool, ProviderAccount, SendingDoma
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.services import import_ramps, import_sql, imports, mailbox_rows, servers, sign_ins, undo
 from mailboxes.services.import_lines import Lines
+from mailboxes.services.import_told import Told
 from mailboxes.services.mailbox_rows import Given, Server
-from outreach.common import hooks, previews
+from outreach.common import hooks
 from outreach.common.errors import BadInput
 from outreach.common.previews import Preview
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
@@ -59,12 +60,14 @@ def import_mailboxes(
     mapping: Mapping[str, str] | None = None,
     ramp: str = "",
     test_sign_in: bool = False,
+    secrets: bool = True,
 ) -> Iterator[Report]:
     """Take a file's mailboxes into the tenant; yield the same Report as it fills.
 
     A known mailbox takes the file's settings and password, where they are given; its state is left to
     those who judge mailboxes. A new one starts active, or as a reserve. Refused rows go to `refused_path`,
-    by default the file's own name with .refused.csv behind it; a dry run rolls back and writes none.
+    by default the file's own name with .refused.csv behind it, and without passwords unless `secrets`; a dry run
+    rolls back and writes none.
     `mapping` leads from titles to the columns' names; with a `source` it is kept for the next import of that source.
     `ramp` names the plan of mailboxes whose row names none; "standard" is made where there is none yet.
     `test_sign_in` notes each accepted mailbox for sign_ins.run, which the caller runs after this has committed.
@@ -90,7 +93,7 @@ def import_mailboxes(
             undo_until=undo.until(),
         )
         report.bytes_total = table.size
-        refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
+        refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"), secrets=secrets)
         unusable = servers.unusable(table)  # asks the resolver, so before the transaction
         try:
             with transaction.atomic():
@@ -141,7 +144,7 @@ class _Import:
         self.ramp, self.test_sign_in = ramp, test_sign_in
         self.done = done
         self.made = {kind: array("q") for kind in ("pools", "domains")}
-        self.seen: list[dict[str, Any]] = []  # of this chunk, for the preview
+        self.told = Told(report.preview, self.pool_names, self.accounts.names)
 
     def run(self) -> Iterator[Report]:
         """Take all rows over, chunk by chunk."""
@@ -154,9 +157,7 @@ class _Import:
         while chunk := list(islice(rows, CHUNK)):
             self.report.read += len(chunk)
             self.take(list(self.accepted(chunk)))
-            if self.report.preview:
-                self.report.preview.add(self.seen)
-            self.seen.clear()
+            self.told.end_chunk()
             self.report.bytes_read = self.table.position
             yield self.report
         report = self.report
@@ -227,10 +228,7 @@ class _Import:
     def refuse(self, row: Row, refusals: Sequence[Refusal]) -> None:
         placed = self.refused.add(Row(row.line, row.cells, refusals))
         self.report.refuse(placed)
-        if self.report.preview:
-            is_torn = any(not refusal.column for refusal in refusals)  # then any cell may stand in any column
-            address = "" if is_torn else mailbox_rows.cells(self.table, row)["address"][:254]
-            self.seen.append(previews.refused(row.line, address, placed))
+        self.told.refused(row, mailbox_rows.cells(self.table, row), placed)
 
     def take(self, entries: list[Entry]) -> None:
         """Write one chunk."""
@@ -240,7 +238,7 @@ class _Import:
         list(found.select_for_update(no_key=True).values_list("pk"))
         self.look_at_others(keys, [entry.given.address.domain for entry in entries])
         # Read only now: what a stop committed while we waited for the lock must not be written back.
-        known = {mailbox.address_key: mailbox for mailbox in found.select_related("home")}
+        known = {mailbox.address_key: mailbox for mailbox in found.select_related("home", "ramp")}
         names = {entry.given.address.domain for entry in entries}
         self.domains = {
             domain.name: domain for domain in SendingDomain.objects.filter(tenant=self.tenant, name__in=names)
@@ -259,19 +257,19 @@ class _Import:
                 self.ramps.put(mailbox, given.ramp)
                 new.append((row.line, mailbox))
                 accepted.append(mailbox)
-                self.see(row.line, "new", mailbox)
+                self.told.see(row.line, "new", mailbox)
                 continue
-            before, shown, cap = undo.image(mailbox), self.shown(mailbox), mailbox.cap_of_day
+            before, shown, cap = undo.image(mailbox), self.told.image(mailbox), mailbox.cap_of_day
             is_changed, password = self.update(mailbox, given)
             ramp_before = self.ramps.put(mailbox, given.ramp)
             if mailbox.cap_of_day < cap:
                 self.capped.append(mailbox.pk)
             if is_changed or ramp_before:
                 changed.append((row.line, mailbox, before | ramp_before, password))
-                self.see(row.line, "changed", mailbox, shown, password)
+                self.told.see(row.line, "changed", mailbox, shown, password)
             else:
                 self.report.unchanged += 1
-                self.see(row.line, "unchanged", mailbox)
+                self.told.see(row.line, "unchanged", mailbox)
             accepted.append(mailbox)
         self.write(new, changed)
         if self.test_sign_in:
@@ -347,31 +345,6 @@ class _Import:
         if given.password:
             mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
         return mailbox
-
-    def shown(self, mailbox: Mailbox) -> dict[str, Any]:
-        """What a person sees of the fields that a file may change."""
-        if not self.report.preview:
-            return {}
-        named = {"pool": self.pool_names.get(mailbox.pool_id), "server": self.accounts.names.get(mailbox.home_id)}
-        return {undo.SHOWN.get(name, name): value for name, value in undo.image(mailbox).items()} | named
-
-    def see(
-        self,
-        line: int,
-        verdict: str,
-        mailbox: Mailbox,
-        before: Mapping[str, Any] | None = None,
-        password: bytes | None = None,
-    ) -> None:
-        """Note a row for the preview; of a password only that it is another one."""
-        if not self.report.preview:
-            return
-        entry: dict[str, Any] = {"line": line, "verdict": verdict, "subject": mailbox.address}
-        if before is not None:
-            after = self.shown(mailbox)
-            changes = {name: (old, after[name]) for name, old in before.items() if old != after[name]}
-            entry["changes"] = changes | ({} if password is None else {"smtp_password": ("stored", "another one")})
-        self.seen.append(entry)
 
     def update(self, mailbox: Mailbox, given: Given) -> tuple[bool, bytes | None]:
         """Bring a known mailbox up to date, unsaved.

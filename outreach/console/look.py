@@ -78,6 +78,8 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Ramp plans"), "trending_up", "mailboxes_rampplan", "mailboxes.view"),
         (_("Days of ramps"), "stairs", "mailboxes_rampday", "mailboxes.view"),
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
+        (_("Uploaded files"), "drive_folder_upload", "mailboxes_upload", "mailboxes.view"),
+        (_("Sign-in tests"), "passkey", "mailboxes_signintest", "mailboxes.view"),
     ),
     models(
         _("Who may"),

@@ -14,6 +14,9 @@ READS = {
     "campaigns.specs.read", "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find",
+    "mailboxes.sign_ins.attempt", "mailboxes.sign_ins.problems",
+    "mailboxes.upload_boxes.opened", "mailboxes.upload_boxes.read",
+    "mailboxes.uploads.limit_bytes", "mailboxes.uploads.needing_work",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan", "tenants.actors.of_command",
@@ -41,6 +44,19 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "mailboxes.import_sql.insert",  # of an import, like the next ones
+    "mailboxes.import_sql.update",
+    "mailboxes.ramp.note_starts",
+    "mailboxes.ramp.put_on",
+    "mailboxes.sign_ins.want",
+    "mailboxes.upload_boxes.new_key",
+    "mailboxes.upload_boxes.write",
+    "mailboxes.upload_work.work_on",  # acts as the person who confirmed
+    "mailboxes.uploads.claim",
+    "mailboxes.uploads.empty",
+    "mailboxes.uploads.forget",  # keeps the time for which files are kept
+    "mailboxes.uploads.ring",
+    "mailboxes.uploads.ring_again",
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "mailboxes.undo.forget",  # keeps the time for which replaced passwords are kept
     "tenants.audit.record",  # takes the actor first
