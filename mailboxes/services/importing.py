@@ -24,7 +24,7 @@ from mailboxes.models.mailboxes import MAILBOX_PASSWORD
 from mailboxes.services import import_ramps, import_sql, imports, mailbox_rows, servers, sign_ins, undo
 from mailboxes.services.import_lines import Lines
 from mailboxes.services.import_told import Told
-from mailboxes.services.mailbox_rows import Given, Server
+from mailboxes.services.mailbox_rows import Given, Reader, Server
 from outreach.common import hooks
 from outreach.common.errors import BadInput
 from outreach.common.previews import Preview
@@ -124,7 +124,7 @@ class _Import:
         table: Table,
         refused: RefusedRows,
         report: Report,
-        unusable: dict[Server, str],
+        unusable: dict[Server | Reader, str],
         done: Import,
         ramp: str,
         test_sign_in: bool,

@@ -150,7 +150,7 @@ def put_on(mailbox: Mailbox, plan: RampPlan) -> bool:
 def note_starts(tenant: Tenant, boxes: Sequence[Mailbox], day: date) -> None:
     """The first day of mailboxes that were put on a plan, in one statement."""
     if boxes:
-        values = {
+        values: dict[str, Any] = {
             "tenant": tenant.pk,
             "day": day,
             "boxes": [box.pk for box in boxes],

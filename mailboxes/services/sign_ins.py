@@ -74,7 +74,7 @@ class Report:
 
 def want(tenant_id: int, import_id: int, mailbox_ids: Sequence[int]) -> None:
     """Note that these mailboxes are to be tested; part of the import's transaction."""
-    values = {"tenant": tenant_id, "import": import_id, "boxes": list(mailbox_ids)}
+    values: dict[str, Any] = {"tenant": tenant_id, "import": import_id, "boxes": list(mailbox_ids)}
     with connection.cursor() as cursor:
         cursor.execute(sign_in_sql.WANT, values)
 
@@ -156,8 +156,8 @@ class _Run:
                     self.settle(under_way.pop(future), future.result())
                 yield self.report
         self.count()
-        counts = {name: self.report.counts.get(name, 0) for name in Result.values}
-        facts = {"import_id": self.values["import"], "held": self.report.held, **counts}
+        counts: dict[str, Any] = {name: self.report.counts.get(name, 0) for name in Result.values}
+        facts: dict[str, Any] = {"import_id": self.values["import"], "held": self.report.held, **counts}
         audit.record(self.actor, "mailboxes.sign_ins_tested", self.tenant, **facts)
         yield self.report
 
