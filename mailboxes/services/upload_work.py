@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from pathlib import Path
@@ -94,11 +95,13 @@ def _check(upload: Upload, actor: Actor, beat: _Beat) -> str:
     with upload_boxes.opened(upload) as path:
         columns = {**imports.columns_of(upload.tenant, upload.source), **upload.columns}
         try:
-            Table(path, mailbox_rows.SHAPE, sheet=upload.sheet, mapping=columns).__exit__()
+            Table(path, mailbox_rows.SHAPE, sheet=upload.sheet, mapping=columns, titles=upload.columns).__exit__()
         except BadInput as error:
             with Table(path, mailbox_rows.SHAPE, sheet=upload.sheet, judged=False) as table:
                 titles = list(dict.fromkeys(title for title in table.titles if title.strip()))
-            return _settle(upload, State.COLUMNS, titles=titles, reason=str(error)[:1000])
+            if not titles or not all(map(str.isprintable, titles)):
+                raise
+            return _settle(upload, State.COLUMNS, titles=_clean(titles), reason=_clean(str(error)[:1000]))
         report = Report()
         for report in importing.import_mailboxes(upload.tenant, path, actor=actor, dry_run=True, **_options(upload)):
             beat.see(report)
@@ -143,7 +146,13 @@ def _preview(report: Report) -> dict[str, Any]:
             if len(kept := rows.get(entry["verdict"], [])) < SHOWN and entry["verdict"] in rows:
                 kept.append(entry)
     counts = {"new": report.created, "changed": report.updated, "unchanged": report.unchanged}
-    return {"counts": {**counts, "refused": report.refused, "read": report.read}, "rows": rows}
+    return {"counts": {**counts, "refused": report.refused, "read": report.read}, "rows": _clean(rows)}
+
+
+def _clean(value: Any) -> Any:
+    """The same without what PostgreSQL can't keep as text: NUL and halves of surrogate pairs."""
+    text = json.dumps(value, ensure_ascii=False, default=str).replace("\\u0000", "\ufffd")
+    return json.loads(text.encode("utf-8", "replace"))
 
 
 def _settle(upload: Upload, state: str, **changes: Any) -> str:
@@ -156,12 +165,12 @@ def _settle(upload: Upload, state: str, **changes: Any) -> str:
 def _fail(upload: Upload, reason: str) -> str:
     """Say why and delete the bytes; of an import that is done only the sign-ins failed."""
     if upload.state == State.DONE:
-        return _settle(upload, State.DONE, test_sign_in=False, reason=reason[:1000])
+        return _settle(upload, State.DONE, test_sign_in=False, reason=_clean(reason[:1000]))
     with transaction.atomic():
         held = Upload.objects.select_for_update(no_key=True).filter(pk=upload.pk, claim=upload.claim).first()
         if held is None:
             return "lost"
         held.move_to(State.FAILED)
-        held.reason = reason[:1000]
+        held.reason = _clean(reason[:1000])
         uploads.empty(held)
     return State.FAILED
