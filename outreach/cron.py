@@ -23,8 +23,9 @@ from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
 from campaigns.services import campaigns, stops
 from deliverability.services import checks
-from mailboxes.models import Mailbox, SendingDomain
+from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
+from mailboxes.services import uploads as mailbox_uploads
 from outreach.common import circumstances, isolation, queues
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
@@ -207,6 +208,18 @@ def forget_checks() -> int:
     return each(Tenant.objects.order_by("pk"), lambda tenant: checks.forget(tenant.pk, now=now()))
 
 
+def uploads() -> int:
+    """Ring again for uploads of mailboxes whose hint or whose worker was lost."""
+    waiting = mailbox_uploads.needing_work().order_by("tenant_id").values_list("tenant_id", flat=True).distinct()
+    return each(list(waiting), mailbox_uploads.ring_again)
+
+
+def forget_uploads() -> int:
+    """Delete the bytes of uploads that are older than a day."""
+    kept = Upload.objects.exclude(sealed_key=b"").order_by("tenant_id").values_list("tenant_id", flat=True).distinct()
+    return each(list(kept), mailbox_uploads.forget)
+
+
 @dataclass(slots=True)
 class Work:
     """One row of the table: what, how often in seconds, and when it is next due (monotonic)."""
@@ -227,6 +240,8 @@ def table() -> list[Work]:
         Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
         Work("find_receivers", find_receivers, settings.RECEIVERS_EVERY_SECONDS),
         Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
+        Work("uploads", uploads, 10),
+        Work("forget_uploads", forget_uploads, 600),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

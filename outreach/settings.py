@@ -172,6 +172,11 @@ DOT_LEASE_MARGIN_SECONDS = env.int("DOT_LEASE_MARGIN_SECONDS", default=60)  # af
 DRAIN_SECONDS = env.int("DRAIN_SECONDS", default=30)  # how long a worker that was told to stop waits for answers
 SMTP_ALLOW_LOOPBACK = env.bool("SMTP_ALLOW_LOOPBACK", default=DEBUG)  # loopback hosts, and no TLS to them
 SMTP_PORTS = env.list("SMTP_PORTS", cast=int, default=[25, 465, 587, 2525])  # on loopback any, where that is allowed
+SIGN_IN_HOST_CONNECTIONS = env.int("SIGN_IN_HOST_CONNECTIONS", default=4)  # tests at one host at a time, of all tenants
+SIGN_IN_CONNECTIONS = env.int("SIGN_IN_CONNECTIONS", default=32)  # tests of one process at a time
+SIGN_IN_SECONDS = env.int("SIGN_IN_SECONDS", default=20)  # for each phase of a test
+UPLOAD_MIB = env.int("UPLOAD_MIB", default=32)  # the largest file that the console takes; commands take 2 GiB
+UPLOAD_KEEP_SECONDS = env.int("UPLOAD_KEEP_SECONDS", default=86400)  # an uploaded file that nobody imports
 RETRY_SCHEDULE = env.list("RETRY_SCHEDULE", cast=int, default=[300, 1800, 7200, 21600, 43200])
 GIVE_UP_SECONDS = env.int("GIVE_UP_SECONDS", default=4 * 86400)
 CIRCUIT_FIRST_SECONDS = env.int("CIRCUIT_FIRST_SECONDS", default=30)  # rest of a mailbox after a broken connection,

@@ -14,7 +14,9 @@ from tenants.services import actors, audit, sessions
 from tenants.services.actors import Actor
 from tenants.sign_in import is_in, is_verified
 
-BACKGROUND = frozenset({"live", "sent_chart", "jsi18n"})  # what a page asks for by itself: nobody need be there
+BACKGROUND = frozenset(
+    {"live", "sent_chart", "jsi18n", "mailboxes_upload_panel"}
+)  # what a page asks for by itself: nobody need be there
 
 REFUSALS = (403, 404)
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+
+from django.conf import settings
 
 from campaigns.ledger import gates
 from campaigns.pipeline import explain_limits, slots
 from campaigns.pipeline.explain_limits import Limits
 from campaigns.pipeline.explain_stops import Stops
 from campaigns.pipeline.explain_weigh import PACE, Box, Why
-
-PROBING_CAP = 5  # mails a day of a mailbox on probation
+from mailboxes.capacity import PROBING_CAP
+from mailboxes.services.domain_ramp_sql import TOO_YOUNG
 
 BOXES = f"""
 SELECT b.id, b.tenant_id, b.pool_id, b.address, b.state, b.hold, b.state_reason, b.weight, b.health,
@@ -30,7 +32,7 @@ SELECT b.id, b.tenant_id, b.pool_id, b.address, b.state, b.hold, b.state_reason,
     coalesce(r.virtual_time, 0) AS virtual_time, r.planned_in,
     d.id, d.name, d.organisational, d.state, d.state_reason, d.hourly_cap, least(d.daily_cap, d.ramp_cap),
     a.id, a.host, a.state, a.state_reason, a.blocked_until, a.hourly_cap,
-    coalesce(b.quota_group_id, a.quota_group_id), {gates.SENDABLE} AS sendable
+    coalesce(b.quota_group_id, a.quota_group_id), {TOO_YOUNG}, {gates.SENDABLE} AND NOT {TOO_YOUNG} AS sendable
 FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 JOIN mailboxes_provideraccount a ON a.id = b.home_id
@@ -77,6 +79,7 @@ class Row:
     account_blocked_until: datetime | None
     account_hour: int | None
     quota_id: int | None
+    too_young: bool
     sendable: bool
 
     @property
@@ -118,9 +121,17 @@ class Seat:
     user_left: int | None
 
 
-def load(cursor: Any, pools: Iterable[int], mailbox_id: int = 0) -> list[Row]:
+def load(cursor: Any, pools: Iterable[int], day: date, mailbox_id: int = 0) -> list[Row]:
     """The mailboxes of these pools that are not retired, and the one asked for in any state."""
-    cursor.execute(BOXES, {"pools": list(pools), "mailbox": mailbox_id})
+    cursor.execute(
+        BOXES,
+        {
+            "pools": list(pools),
+            "mailbox": mailbox_id,
+            "day": day,
+            "first_send_after_days": settings.FIRST_SEND_AFTER_DAYS,
+        },
+    )
     return [Row(*row) for row in cursor.fetchall()]
 
 
@@ -180,6 +191,8 @@ def stopped_by(row: Row, stops: Stops, waiting_approvals: frozenset[tuple[str, i
         return ("approval", "account.reopen", row.account_id)
     if row.domain_state not in ("verified", "degraded"):
         return ("domain", row.domain_state, row.domain_id)
+    if row.too_young:
+        return ("domain", "too_young", row.domain_id)
     return ("circuit", *_circuit(row, now))
 
 

@@ -205,7 +205,7 @@ def load(
     if pool:
         camps = {pk: camp for pk, camp in camps.items() if camp.pool_id == pool}
     of_pools = {camp.pool_id for camp in camps.values()} if every_pool else {pool or camps[campaign].pool_id}
-    rows = explain_boxes.load(cursor, sorted(pk for pk in of_pools if pk is not None), mailbox)
+    rows = explain_boxes.load(cursor, sorted(pk for pk in of_pools if pk is not None), day, mailbox)
     times = _times(camps, now, hour, day_ends_at)
     running = [camp for camp in camps.values() if camp.status == "running"]
     limits = explain_limits.load(

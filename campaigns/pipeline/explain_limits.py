@@ -13,13 +13,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from campaigns.pipeline.explain_weigh import Left, Why
+from campaigns.pipeline.limits import RECEIVER_KEY, ROLLING
 from mailboxes import quotas
 from mailboxes.models import QuotaGroup, ReceiverLimit
 
 if TYPE_CHECKING:
     from campaigns.pipeline.explain_boxes import Row, Times
 
-ROLLING = timedelta(hours=24)
 BY_HOUR = frozenset({"domain_hour", "account_hour", "quota_hour", "quota_rate"})
 ROLLS = frozenset({"mailbox_hour", "quota_hour"})
 
@@ -35,9 +35,8 @@ OF_PLATFORM = """
 SELECT n, reserved, oldest FROM campaigns_platform_reserved(
     %(scopes)s::text[], %(keys)s::bigint[], %(sinces)s::timestamptz[], %(untils)s::timestamptz[])"""
 
-# As in the planner: a receiver is no row, so a number stands for a sending domain and an operator.
-RECEIVER_KEYS = """
-SELECT organisational, operator, hashtextextended(organisational || ' ' || operator, 0)
+RECEIVER_KEYS = f"""
+SELECT organisational, operator, {RECEIVER_KEY.format(organisational="organisational", operator="operator")}
 FROM unnest(%s::text[], %s::text[]) AS r (organisational, operator)"""
 
 

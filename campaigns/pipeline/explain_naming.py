@@ -153,7 +153,8 @@ class Naming:
     def _of_domain(self, name: str, keys: Sequence[int]) -> dict[str, Any]:
         rows = self._stopped("domain", name)
         names = {row.domain_id: row.domain for row in rows}
-        link = Link("mailboxes_sendingdomain", {"state__exact": name, "tenant__id__exact": self.ground.tenant.pk})
+        of_state = {} if name == "too_young" else {"state__exact": name}
+        link = Link("mailboxes_sendingdomain", {**of_state, "tenant__id__exact": self.ground.tenant.pk})
         detail = _count_or_name(names.values())
         if len(names) == 1:
             link = Link("mailboxes_sendingdomain", pk=next(iter(names)))

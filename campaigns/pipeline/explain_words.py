@@ -44,6 +44,7 @@ WORDS = {
         T("Somebody else has to decide it."),
     ),
     ("domain", "new"): (T("sending domains that are not verified"), T("Publish their DNS records and check them.")),
+    ("domain", "too_young"): (T("sending domains registered too recently"), T("Wait: their pages say until when.")),
     ("domain", "blocked"): (T("blocked sending domains"), T("See why, mend it, and have them checked again.")),
     ("domain", "retired"): (T("retired sending domains"), T("Move the mailboxes to another domain.")),
     ("circuit", "quarantined"): (T("mailboxes in quarantine"), T("Release them, or let reserves take their place.")),

@@ -16,10 +16,9 @@ from campaigns.pipeline import limits, slots, windows
 from campaigns.pipeline.limits import UNLIMITED, Caps
 from campaigns.pipeline.slots import Limit, Seat
 from mailboxes import quotas
+from mailboxes.capacity import PROBING_CAP
 from mailboxes.models import QuotaGroup
 from mailboxes.services.domain_ramp_sql import TOO_YOUNG
-
-PROBING_CAP = 5  # mails a day of a mailbox on probation
 
 CAMPAIGNS = f"""
 SELECT c.id, c.pool_id, c.window_from, c.window_until, c.window_days, c.pace, c.daily_cap, c.zones,

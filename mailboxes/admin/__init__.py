@@ -12,9 +12,10 @@ from mailboxes.admin import (
     quarantine,
     quotas,
     ramps,
+    uploads,
 )
 
 __all__ = [
     "allowances", "domain_ramps", "domains", "editing", "imports", "mailboxes", "pools", "providers", "quarantine",
-    "quotas", "ramps",
+    "quotas", "ramps", "uploads",
 ]  # fmt: skip

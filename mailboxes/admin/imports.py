@@ -30,7 +30,13 @@ class ImportAdmin(TenantAdmin):
     actions = ("roll_back",)
     targets = {"roll_back": "rolled_back"}
 
+    list_before_template = "console/import_list.html"
+
     state_label = labelled("state", _("state"))
+
+    def changelist_view(self, request, extra_context=None):
+        extra = {"may_import": request.actor.can("mailboxes.import"), **(extra_context or {})}
+        return super().changelist_view(request, extra)
 
     @admin.display(description=_("columns by another name"))
     def renamed(self, row):

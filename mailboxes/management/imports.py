@@ -14,6 +14,8 @@ from outreach.common.errors import BadInput, Missing, OutreachError
 from outreach.common.import_commands import ImportCommand
 from outreach.common.refusals import Report
 from tenants.management import acting
+from tenants.models import Tenant
+from tenants.services.actors import Actor
 
 
 class FleetImport(ImportCommand):
@@ -21,6 +23,7 @@ class FleetImport(ImportCommand):
 
     kind: ClassVar[Import.Kind]
     service: ClassVar[Callable[..., Iterable[Report]]]
+    own_options: ClassVar[tuple[str, ...]] = ()  # that the service takes besides
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -47,7 +50,8 @@ class FleetImport(ImportCommand):
 
     def reports(self, options: dict[str, Any]) -> Iterable[Report]:
         with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
-            yield from type(self).service(
+            report = Report()
+            for report in type(self).service(
                 tenant,
                 options["file"],
                 actor=actor,
@@ -56,7 +60,15 @@ class FleetImport(ImportCommand):
                 sheet=options["sheet"],
                 source=options["source"],
                 mapping=_mapping(options["map"]),
-            )
+                **{name: options[name] for name in self.own_options},
+            ):
+                yield report
+            if report.import_id:
+                yield from self.follow_up(tenant, actor, report, options)
+
+    def follow_up(self, tenant: Tenant, actor: Actor, report: Report, options: dict[str, Any]) -> Iterable[Report]:
+        """What comes after the import, which stands by then."""
+        return ()
 
     def _roll_back(self, options: dict[str, Any], *, as_json: bool) -> None:
         try:

@@ -21,7 +21,7 @@ FROM mailboxes_mailbox WHERE state IN ('quarantined', 'probing')"""
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mailboxes", "0010_edits"),
+        ("mailboxes", "0011_uploads_and_sign_ins"),
         ("tenants", "0012_sign_in"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -11,6 +11,8 @@ from mailboxes.models.quarantine import QuarantineCase, Retirement
 from mailboxes.models.quotas import QuotaGroup, ReceiverDomain, ReceiverLimit
 from mailboxes.models.ramps import DomainRampDay, RampDay, RampPlan
 from mailboxes.models.rotation import Rotation
+from mailboxes.models.sign_ins import SignInTest
+from mailboxes.models.uploads import Upload, UploadPart
 
 __all__ = [
     "Allowance",
@@ -32,4 +34,7 @@ __all__ = [
     "Retirement",
     "Rotation",
     "SendingDomain",
+    "SignInTest",
+    "Upload",
+    "UploadPart",
 ]

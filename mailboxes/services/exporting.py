@@ -51,7 +51,7 @@ def export_mailboxes(
         counts[row.tenant_id] += 1
         return _cells(row)
 
-    found = csv_files.in_chunks(allowed.select_related("pool", "home").defer("sealed_password"))
+    found = csv_files.in_chunks(allowed.select_related("pool", "home", "ramp").defer("sealed_password"))
     made = csv_files.write(found, COLUMNS, cells) if kind == "csv" else _json_lines(found, cells)
     with ExitStack() as if_refused:
         if_refused.callback(made.close)
@@ -81,6 +81,7 @@ def save(file: IO[bytes], path: Path, *, actor: Actor) -> None:
 
 
 def _cells(row: Mailbox) -> Iterator[Any]:
+    ramp = row.ramp and row.ramp.archived_at is None and row.ramp.name  # no import takes one that is out of use
     values = {
         "address": row.address,
         "pool": row.pool.name,
@@ -94,6 +95,9 @@ def _cells(row: Mailbox) -> Iterator[Any]:
         "min_gap_seconds": row.min_gap_seconds,
         "tags": labels.joined(row.tags),
         "signature": row.signature,
+        "ramp": ramp or "",
+        "imap_host": row.home.imap_host,
+        "imap_port": row.home.imap_port if row.home.imap_host else "",
     }
     return (values[name] for name in COLUMNS)
 

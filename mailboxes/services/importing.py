@@ -6,9 +6,10 @@ report or log line ever holds it in plain text.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +18,13 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from mailboxes import acts
-from mailboxes.models import Import, ImportedRow, Mailbox, Pool, ProviderAccount, SendingDomain
+from mailboxes.models import Import, Mailbox, Pool, ProviderAccount, SendingDomain
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import imports, mailbox_rows, servers, undo
-from mailboxes.services.mailbox_rows import Given, Server
-from outreach.common import hooks, previews
+from mailboxes.services import import_ramps, import_sql, imports, mailbox_rows, servers, sign_ins, undo
+from mailboxes.services.import_lines import Lines
+from mailboxes.services.import_told import Told
+from mailboxes.services.mailbox_rows import Given, Reader, Server
+from outreach.common import hooks
 from outreach.common.errors import BadInput
 from outreach.common.previews import Preview
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
@@ -31,7 +34,7 @@ from tenants.models import Tenant
 from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
-CHUNK = 500
+CHUNK = 2000
 # What a file may change.
 SETTINGS = ("pool", "home", "display_name", "username", "daily_cap", "min_gap_seconds", "tags", "signature")
 SECRET = ("sealed_password", "hold", "failures", "state_reason")
@@ -54,13 +57,19 @@ def import_mailboxes(
     sheet: str = "",
     source: str = "",
     mapping: Mapping[str, str] | None = None,
+    ramp: str = "",
+    test_sign_in: bool = False,
+    secrets: bool = True,
 ) -> Iterator[Report]:
     """Take a file's mailboxes into the tenant; yield the same Report as it fills.
 
     A known mailbox takes the file's settings and password, where they are given; its state is left to
     those who judge mailboxes. A new one starts active, or as a reserve. Refused rows go to `refused_path`,
-    by default the file's own name with .refused.csv behind it; a dry run rolls back and writes none.
+    by default the file's own name with .refused.csv behind it, and without passwords unless `secrets`; a dry run
+    rolls back and writes none.
     `mapping` leads from titles to the columns' names; with a `source` it is kept for the next import of that source.
+    `ramp` names the plan of mailboxes whose row names none; "standard" is made where there is none yet.
+    `test_sign_in` notes each accepted mailbox for sign_ins.run, which the caller runs after this has committed.
     A dry run says in `report.preview` what would become of each row. Otherwise `report.import_id` is what
     `imports.roll_back` takes.
     Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
@@ -70,23 +79,13 @@ def import_mailboxes(
     report = Report(dry_run=dry_run, preview=Preview() if dry_run else None)
     columns = {**imports.columns_of(tenant, source), **(mapping or {})}
     with Table(path, mailbox_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:
-        done = Import(
-            tenant=tenant,
-            file_name=Path(path).name[-255:],
-            file_hash=_hash(path),
-            source=source,
-            columns=columns,
-            by_kind=actor.kind,
-            by_user_id=actor.user_id,
-            by_key_id=actor.key_id,
-            undo_until=undo.until(),
-        )
+        done = imports.unsaved(tenant, path, source, columns, actor=actor, kind=Import.Kind.MAILBOXES)
         report.bytes_total = table.size
-        refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
+        refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"), secrets=secrets)
         unusable = servers.unusable(table)  # asks the resolver, so before the transaction
         try:
             with transaction.atomic():
-                yield from _Import(tenant, actor, table, refused, report, unusable, done).run()
+                yield from _Import(tenant, actor, table, refused, report, unusable, done, ramp, test_sign_in).run()
                 transaction.set_rollback(dry_run)
             if not dry_run:
                 report.refused_file = str(refused.keep() or "")
@@ -96,11 +95,6 @@ def import_mailboxes(
             refused.discard()
     report.phase = "done"
     yield report
-
-
-def _hash(path: Path | str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Import:
@@ -113,24 +107,27 @@ class _Import:
         table: Table,
         refused: RefusedRows,
         report: Report,
-        unusable: dict[Server, str],
+        unusable: dict[Server | Reader, str],
         done: Import,
+        ramp: str,
+        test_sign_in: bool,
     ) -> None:
         self.tenant, self.actor, self.table = tenant, actor, table
         self.refused, self.report, self.unusable = refused, report, unusable
         self.keyring = sealing.keyring()
-        self.lines: dict[str, int] = {}  # address key -> line that took it
         self.pools = {pool.name: pool for pool in Pool.objects.filter(tenant=tenant)}
         self.pool_names = {pool.pk: pool.name for pool in self.pools.values()}
         self.accounts = servers.Accounts(tenant)
-        self.domains: dict[str, SendingDomain] = {}
+        self.domains: dict[str, SendingDomain] = {}  # of this chunk
+        self.new_domains: list[SendingDomain] = []
         self.addresses_of_others: set[str] = set()
         self.domains_of_others: set[str] = set()
-        self.capped: list[int] = []
+        self.capped = array("q")
         self.policy = approvals.policy_of(tenant.pk)
+        self.ramp, self.test_sign_in = ramp, test_sign_in
         self.done = done
-        self.made: dict[str, list[int]] = {kind: [] for kind in imports.MADE}
-        self.seen: list[dict[str, Any]] = []  # of this chunk, for the preview
+        self.made = {kind: array("q") for kind in ("pools", "domains")}
+        self.told = Told(report.preview, self.pool_names, self.accounts.names)
 
     def run(self) -> Iterator[Report]:
         """Take all rows over, chunk by chunk."""
@@ -138,13 +135,12 @@ class _Import:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('import mailboxes', %s))", [self.tenant.pk])
         undo.forget(self.tenant.pk)
         self.done.save()
+        self.lines, self.ramps = Lines(), import_ramps.Ramps(self.tenant, self.actor, self.ramp)
         rows = self.table.rows()
         while chunk := list(islice(rows, CHUNK)):
             self.report.read += len(chunk)
             self.take(list(self.accepted(chunk)))
-            if self.report.preview:
-                self.report.preview.add(self.seen)
-            self.seen.clear()
+            self.told.end_chunk()
             self.report.bytes_read = self.table.position
             yield self.report
         report = self.report
@@ -152,11 +148,17 @@ class _Import:
             hooks.call("mailboxes.cap_lowered", mailbox_ids=sorted(self.capped), reason="cap lowered")
         Tenant.objects.filter(pk=self.tenant.pk).update(plan_wanted_at=Now())
         if self.made["domains"] or self.accounts.made:  # another way out, which SPF may not cover yet
-            names = SendingDomain.objects.filter(tenant=self.tenant, name__in=list(self.domains))
-            names.exclude(state=SendingDomain.State.RETIRED).update(check_due_at=None)
+            boxes = Mailbox.objects.filter(pk__in=self.done.rows.values("mailbox_ref"))
+            domains = SendingDomain.objects.filter(tenant=self.tenant, pk__in=boxes.values("domain"))
+            domains.exclude(state=SendingDomain.State.RETIRED).update(check_due_at=None)
         for name in ("created", "updated", "unchanged", "refused"):
             setattr(self.done, name, getattr(report, name))
-        self.done.made = self.made | {"accounts": self.accounts.made}
+        made = {kind: list(ids) for kind, ids in self.made.items()}
+        self.done.made = made | {
+            "accounts": self.accounts.made,
+            "readers": self.accounts.read_by,
+            "plans": self.ramps.made,
+        }
         self.done.save()
         report.import_id = None if report.dry_run else self.done.pk
         audit.record(
@@ -173,36 +175,47 @@ class _Import:
 
     def accepted(self, rows: Iterable[Row]) -> Iterator[Entry]:
         """The rows that nothing is wrong with so far; the others are refused."""
-        for row in rows:
-            found = self.judge(row)
-            if isinstance(found, Entry):
-                yield found
+        judged = [(row, self.given(row)) for row in rows]
+        firsts = self.lines.take(
+            (given.address.key, row.line) for row, given in judged if isinstance(given, Given)
+        )  # fmt: skip
+        for row, given in judged:
+            wrong = self.judge(row, given, firsts) if isinstance(given, Given) else given
+            if isinstance(given, Given) and not wrong:
+                yield Entry(row, given)
             else:
-                self.refuse(row, found)
+                self.refuse(row, wrong)
 
-    def judge(self, row: Row) -> Entry | Sequence[Refusal]:
-        """What the row says, or why it is refused, as far as the file and what is looked up already tell."""
+    def given(self, row: Row) -> Given | Sequence[Refusal]:
+        """What the row says, or why it can't be understood."""
         if row.refusals:
             return row.refusals
-        given = mailbox_rows.judge(row.line, mailbox_rows.cells(self.table, row))
-        if not isinstance(given, Given):
-            return given
-        first = self.lines.setdefault(given.address.key, row.line)
-        pool = self.pools.get(given.pool)
+        found = mailbox_rows.judge(row.line, mailbox_rows.cells(self.table, row))
+        if isinstance(found, Given) and self.ramps.standard and not found.ramp:
+            return replace(found, ramp=self.ramps.standard)
+        return found
+
+    def judge(self, row: Row, given: Given, firsts: Mapping[str, int]) -> Sequence[Refusal]:
+        """Why the row is refused, as far as the file and what is looked up already tell."""
+        first = firsts[given.address.key]
         if first != row.line:
             return [Refusal(row.line, "address", f"is the same address as in line {first}")]
         if reason := self.unusable.get(given.server):
             plain = given.server.security == ProviderAccount.Security.NONE
             return [Refusal(row.line, "smtp_security" if plain else "smtp_host", reason)]
+        if given.reader and (reason := self.unusable.get(given.reader)):
+            return [Refusal(row.line, "imap_host", reason)]
+        pool = self.pools.get(given.pool)
         if pool and pool.archived_at:
             return [Refusal(row.line, "pool", "is archived")]
-        return Entry(row, given)
+        if given.ramp and (reason := self.ramps.why_not(given.ramp)):
+            return [Refusal(row.line, "ramp", reason)]
+        return []
 
     def refuse(self, row: Row, refusals: Sequence[Refusal]) -> None:
         placed = self.refused.add(Row(row.line, row.cells, refusals))
         self.report.refuse(placed)
-        if self.report.preview:
-            self.seen.append(previews.refused(row.line, mailbox_rows.cells(self.table, row)["address"][:254], placed))
+        self.told.refused(row, mailbox_rows.cells(self.table, row), placed)
 
     def take(self, entries: list[Entry]) -> None:
         """Write one chunk."""
@@ -212,11 +225,12 @@ class _Import:
         list(found.select_for_update(no_key=True).values_list("pk"))
         self.look_at_others(keys, [entry.given.address.domain for entry in entries])
         # Read only now: what a stop committed while we waited for the lock must not be written back.
-        known = {mailbox.address_key: mailbox for mailbox in found.select_related("home")}
-        names = {entry.given.address.domain for entry in entries} - self.domains.keys()
-        self.domains |= {
+        known = {mailbox.address_key: mailbox for mailbox in found.select_related("home", "ramp")}
+        names = {entry.given.address.domain for entry in entries}
+        self.domains = {
             domain.name: domain for domain in SendingDomain.objects.filter(tenant=self.tenant, name__in=names)
         }
+        accepted: list[Mailbox] = []
         new: list[tuple[int, Mailbox]] = []
         changed: list[tuple[int, Mailbox, dict[str, Any], bytes | None]] = []
         for row, given in entries:
@@ -227,21 +241,41 @@ class _Import:
                 continue
             if mailbox is None:
                 mailbox = self.make(given)
+                self.ramps.put(mailbox, given.ramp)
                 new.append((row.line, mailbox))
-                self.see(row.line, "new", mailbox)
+                accepted.append(mailbox)
+                self.told.see(row.line, "new", mailbox)
                 continue
-            before, shown = undo.image(mailbox), self.shown(mailbox)
+            before, shown, cap = undo.image(mailbox), self.told.image(mailbox), mailbox.cap_of_day
             is_changed, password = self.update(mailbox, given)
-            if is_changed:
-                changed.append((row.line, mailbox, before, password))
-                self.see(row.line, "changed", mailbox, shown, password)
+            ramp_before = self.ramps.put(mailbox, given.ramp)
+            if mailbox.cap_of_day < cap:
+                self.capped.append(mailbox.pk)
+            if is_changed or ramp_before:
+                changed.append((row.line, mailbox, before | ramp_before, password))
+                self.told.see(row.line, "changed", mailbox, shown, password)
             else:
                 self.report.unchanged += 1
-                self.see(row.line, "unchanged", mailbox)
-        Mailbox.objects.bulk_create([mailbox for _, mailbox in new])
-        Mailbox.objects.bulk_update([entry[1] for entry in changed], [*SETTINGS, *SECRET], batch_size=100)
+                self.told.see(row.line, "unchanged", mailbox)
+            accepted.append(mailbox)
+        self.write(new, changed)
+        if self.test_sign_in:
+            sign_ins.want(self.tenant.pk, self.done.pk, [mailbox.pk for mailbox in accepted])
+
+    def write(
+        self, new: list[tuple[int, Mailbox]], changed: list[tuple[int, Mailbox, dict[str, Any], bytes | None]]
+    ) -> None:
+        """What one chunk made and changed, and what it takes to undo that."""
+        import_sql.insert(self.new_domains, "name")
+        self.made["domains"].extend(domain.pk for domain in self.new_domains)
+        self.new_domains = []
+        for _, mailbox in new:
+            mailbox.domain_id = mailbox.domain.pk  # which had no number when the mailbox was made
+        import_sql.insert([mailbox for _, mailbox in new], "seal_ref")
+        import_sql.update([entry[1] for entry in changed], (*SETTINGS, *SECRET, *import_ramps.COLUMNS))
+        self.ramps.write()
         made = [undo.row(self.done, line, mailbox, None, None, self.keyring) for line, mailbox in new]
-        ImportedRow.objects.bulk_create(made + [undo.row(self.done, *entry, self.keyring) for entry in changed])
+        import_sql.insert([*made, *(undo.row(self.done, *entry, self.keyring) for entry in changed)], "seal_ref")
         self.report.created += len(new)
         self.report.updated += len(changed)
 
@@ -263,6 +297,8 @@ class _Import:
             return "address", "has a domain that belongs to another tenant"
         if self.accounts.passes_by_a_stop(mailbox, given.server):
             return "smtp_host", "has an account that was stopped; reopen that first"
+        if reason := self.accounts.why_not_read_by(mailbox, given):
+            return reason
         if mailbox and mailbox.state == Mailbox.State.RETIRED:
             return "address", "is a retired mailbox, and there is no way back"
         if mailbox and mailbox.sealed_password and not given.password and given.server.host != mailbox.home.host:
@@ -281,7 +317,7 @@ class _Import:
             tenant=self.tenant,
             pool=self.pool(given.pool),
             domain=self.domain(given.address.domain),
-            home=self.accounts.take(given.server),
+            home=self.accounts.take(given),
             address=given.address.wire,
             address_key=given.address.key,
             display_name=given.display_name or "",
@@ -298,31 +334,6 @@ class _Import:
             mailbox.sealed_password = self.keyring.seal(given.password.encode(), self.place(mailbox))
         return mailbox
 
-    def shown(self, mailbox: Mailbox) -> dict[str, Any]:
-        """What a person sees of the fields that a file may change."""
-        if not self.report.preview:
-            return {}
-        named = {"pool": self.pool_names.get(mailbox.pool_id), "server": self.accounts.names.get(mailbox.home_id)}
-        return {undo.SHOWN.get(name, name): value for name, value in undo.image(mailbox).items()} | named
-
-    def see(
-        self,
-        line: int,
-        verdict: str,
-        mailbox: Mailbox,
-        before: Mapping[str, Any] | None = None,
-        password: bytes | None = None,
-    ) -> None:
-        """Note a row for the preview; of a password only that it is another one."""
-        if not self.report.preview:
-            return
-        entry: dict[str, Any] = {"line": line, "verdict": verdict, "subject": mailbox.address}
-        if before is not None:
-            after = self.shown(mailbox)
-            changes = {name: (old, after[name]) for name, old in before.items() if old != after[name]}
-            entry["changes"] = changes | ({} if password is None else {"smtp_password": ("stored", "another one")})
-        self.seen.append(entry)
-
     def update(self, mailbox: Mailbox, given: Given) -> tuple[bool, bytes | None]:
         """Bring a known mailbox up to date, unsaved.
 
@@ -330,7 +341,7 @@ class _Import:
         """
         wanted: dict[str, Any] = {
             "pool_id": self.pool(given.pool).pk,
-            "home_id": self.accounts.take(given.server).pk,
+            "home_id": self.accounts.take(given).pk,
             "display_name": given.display_name,
             "username": given.username or mailbox.username,
             "daily_cap": given.daily_cap,
@@ -341,8 +352,6 @@ class _Import:
         changes = {
             name: value for name, value in wanted.items() if value is not None and value != getattr(mailbox, name)
         }
-        if changes.get("daily_cap", mailbox.daily_cap) < mailbox.daily_cap:
-            self.capped.append(mailbox.pk)
         for name, value in changes.items():
             setattr(mailbox, name, value)
         known = self.password(mailbox)
@@ -377,6 +386,6 @@ class _Import:
 
     def domain(self, name: str) -> SendingDomain:
         if name not in self.domains:
-            self.domains[name] = SendingDomain.objects.create(tenant=self.tenant, name=name)
-            self.made["domains"].append(self.domains[name].pk)
+            self.domains[name] = SendingDomain(tenant=self.tenant, name=name)
+            self.new_domains.append(self.domains[name])
         return self.domains[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -47,20 +46,7 @@ def import_domains(
     report = Report(dry_run=dry_run, preview=Preview() if dry_run else None)
     columns = {**imports.columns_of(tenant, source, Import.Kind.DOMAINS), **(mapping or {})}
     with Table(path, domain_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:
-        with open(path, "rb") as file:
-            file_hash = hashlib.file_digest(file, "sha256").hexdigest()
-        done = Import(
-            tenant=tenant,
-            kind=Import.Kind.DOMAINS,
-            file_name=Path(path).name[-255:],
-            file_hash=file_hash,
-            source=source,
-            columns=columns,
-            by_kind=actor.kind,
-            by_user_id=actor.user_id,
-            by_key_id=actor.key_id,
-            undo_until=undo.until(),
-        )
+        done = imports.unsaved(tenant, path, source, columns, actor=actor, kind=Import.Kind.DOMAINS)
         report.bytes_total = table.size
         refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
         try:

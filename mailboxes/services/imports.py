@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from mailboxes import acts
-from mailboxes.models import Import, ImportedRow, Mailbox, Pool, ProviderAccount, Rotation, SendingDomain
+from mailboxes.models import Import, ImportedRow, Mailbox, Pool, ProviderAccount, RampDay, RampPlan, SendingDomain
 from mailboxes.models.imports import PASSWORD_BEFORE
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.services import undo, undo_domains
+from mailboxes.services import import_sql, ramp, undo, undo_domains
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove, Missing
 from outreach.common.sealing import SealBroken
-from tenants.models import Tenant
+from tenants.models import ApprovalPolicy, Tenant
 from tenants.services import approvals, audit, sealing
 from tenants.services.actors import Actor
 
-MADE: dict[str, Any] = {"pools": Pool, "domains": SendingDomain, "accounts": ProviderAccount}
+MADE: dict[str, Any] = {"pools": Pool, "domains": SendingDomain, "accounts": ProviderAccount, "plans": RampPlan}
 NAMED = 20  # rows that stand in a refusal's sentence; its details have all
 LONGEST_SOURCE = 100  # characters
-RESTORED = [*(name.removesuffix("_id") for name in undo.KEPT), "state", "sealed_password"]
+COUNTING = ("failures", "state_reason")  # what sending goes on counting
+RESTORED = [*(name.removesuffix("_id") for name in (*undo.KEPT, *undo.RAMP)), "sealed_password"]
 
 
 def find(tenant: Tenant, number: int) -> Import:
@@ -32,6 +36,26 @@ def find(tenant: Tenant, number: int) -> Import:
     if found is None:
         raise Missing(f"There is no import {number} of {tenant}.")
     return found
+
+
+def unsaved(
+    tenant: Tenant, path: Path | str, source: str, columns: dict[str, str], *, actor: Actor, kind: str
+) -> Import:
+    """The import of that file, which the caller saves."""
+    with open(path, "rb") as file:
+        file_hash = hashlib.file_digest(file, "sha256").hexdigest()
+    return Import(
+        tenant=tenant,
+        kind=kind,
+        file_name=Path(path).name[-255:],
+        file_hash=file_hash,
+        source=source,
+        columns=columns,
+        by_kind=actor.kind,
+        by_user_id=actor.user_id,
+        by_key_id=actor.key_id,
+        undo_until=undo.until(),
+    )
 
 
 def judge_source(source: str) -> None:
@@ -73,6 +97,8 @@ def roll_back(done: Import, *, actor: Actor, reason: str = "") -> Import:
     boxes = {box.pk: box for box in found}
     _refuse_changed(done, rows, boxes)
     withdrawn, capped = _restore([row for row in rows if not row.is_new], boxes)
+    _forget_starts(done, rows)
+    _restore_readers(done)
     new = [boxes[row.ref] for row in rows if row.is_new]
     retired = _end(done, new)
     if withdrawn or retired:
@@ -105,6 +131,10 @@ def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, 
         names = [undo.SHOWN.get(name, name) for name in undo.COMPARED if getattr(box, name) != left[name]]
         if bytes(row.digest_after) != undo.digest(box):
             names.append("smtp_password")
+        if "ramp_id" in row.after and box.ramp_id != row.after["ramp_id"]:
+            names.append("ramp")
+        if not names and not row.is_new and _leaves_early(policy, box, row.before):
+            names.append("ramp (leaving it early needs a second person)")
         if not names and not row.is_new and acts.raised_cap(policy, box, daily_cap=row.before["daily_cap"]) is not None:
             names.append("daily_cap (going back is a raise that needs a second person)")
         if names:
@@ -129,6 +159,15 @@ def _refuse_changed(done: Import, rows: Sequence[ImportedRow], boxes: dict[int, 
     )
 
 
+def _leaves_early(policy: ApprovalPolicy, box: Mailbox, before: dict[str, Any]) -> bool:
+    """Whether going back takes the mailbox off a ramp in a way that one person alone may not."""
+    if before.get("ramp_id", box.ramp_id) is not None:
+        return False
+    then = copy.copy(box)
+    then.daily_cap = before["daily_cap"]
+    return acts.left_ramp(policy, then) is not None
+
+
 def _restore(rows: Iterable[ImportedRow], boxes: dict[int, Mailbox]) -> tuple[list[int], list[int]]:
     """Write what stood there before; return the mailboxes that are held again, and those with a lower cap."""
     keyring = sealing.keyring()
@@ -141,8 +180,10 @@ def _restore(rows: Iterable[ImportedRow], boxes: dict[int, Mailbox]) -> tuple[li
         if was_held:
             withdrawn.append(box.pk)
         for name, value in row.before.items():
-            if was_held or name not in ("failures", "state_reason"):  # sending goes on counting
+            if name not in undo.RAMP and (was_held or name not in COUNTING):
                 setattr(box, name, value)
+        if "ramp_id" in row.before:
+            _take_off(box, row.before)
         if "password" in row.after:
             box.sealed_password = b""
             if row.sealed_before:
@@ -154,10 +195,37 @@ def _restore(rows: Iterable[ImportedRow], boxes: dict[int, Mailbox]) -> tuple[li
                 box.sealed_password = keyring.seal(password, MAILBOX_PASSWORD.place(box.tenant_id, box.seal_ref))
         changed.append(box)
     try:
-        Mailbox.objects.bulk_update(changed, RESTORED, batch_size=100)
+        import_sql.update(changed, RESTORED)
     except IntegrityError as error:
         raise InvalidMove("A pool or an account of before is gone, so this import can't be rolled back.") from error
     return withdrawn, capped
+
+
+def _take_off(box: Mailbox, before: dict[str, Any]) -> None:
+    """Back to the ramp, or to none, of before; a cap that days on a ramp have decided since stays with a former one."""
+    if before["ramp_id"] is None:
+        box.ramp_cap = None
+    if box.state in (Mailbox.State.RAMPING, Mailbox.State.ACTIVE):  # others are judged, and stay
+        box.state = before["state"]
+    box.ramp_id = before["ramp_id"]
+
+
+def _forget_starts(done: Import, rows: Iterable[ImportedRow]) -> None:
+    """The notes that a ramp began which never was, where no day of it followed."""
+    refs = [row.ref for row in rows if row.before.get("ramp_id", 0) is None]
+    if refs:
+        day = ramp.day_of(Tenant.objects.get(pk=done.tenant_id), done.created_at)
+        RampDay.objects.filter(mailbox__in=refs, day=day, kind=RampDay.Kind.START).delete()
+
+
+def _restore_readers(done: Import) -> None:
+    """Give accounts back where their mailboxes were read before. Raises InvalidMove."""
+    for pk, host, port, new_host, new_port in done.made.get("readers", []):
+        account = ProviderAccount.objects.filter(tenant=done.tenant_id, pk=pk).select_for_update(no_key=True).first()
+        if account is None or (account.imap_host, account.imap_port) != (new_host, new_port):
+            raise InvalidMove(f"Import {done.pk} can't be rolled back: {account or pk} is read elsewhere since then.")
+        account.imap_host, account.imap_port = host, port
+        account.save(update_fields=["imap_host", "imap_port"])
 
 
 def _end(done: Import, new: Sequence[Mailbox]) -> list[int]:
@@ -167,7 +235,8 @@ def _end(done: Import, new: Sequence[Mailbox]) -> list[int]:
     unused = [pk for pk in ids if pk not in needed]
     retired = sorted(needed)
     try:
-        Rotation.objects.filter(mailbox__in=unused).delete()
+        for notes in undo.NOTES:
+            notes.objects.filter(mailbox__in=unused).delete()
         Mailbox.objects.filter(pk__in=unused).delete()
         for kind, model in MADE.items():
             made = done.made.get(kind, [])

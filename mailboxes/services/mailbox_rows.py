@@ -8,7 +8,7 @@ from typing import Any
 
 from mailboxes import labels
 from mailboxes.edits import LONGEST_GAP, MOST_PER_DAY
-from mailboxes.models import Mailbox, Pool, ProviderAccount
+from mailboxes.models import Mailbox, Pool, ProviderAccount, RampPlan
 from mailboxes.services.mailboxes import LONGEST_PASSWORD
 from outreach.common import addresses
 from outreach.common.addresses import Address
@@ -19,14 +19,8 @@ from outreach.common.tables import Shape, Table
 SHAPE = Shape(
     required=("address", "pool", "smtp_host", "smtp_port", "smtp_security"),
     optional=(
-        "display_name",
-        "reserve",
-        "smtp_username",
-        "smtp_password",
-        "daily_cap",
-        "min_gap_seconds",
-        "tags",
-        "signature",
+        *("display_name", "reserve", "smtp_username", "smtp_password", "daily_cap", "min_gap_seconds"),
+        *("tags", "signature", "ramp", "imap_host", "imap_port"),
     ),
     verbatim=frozenset({"smtp_password"}),
     texts=frozenset({"signature"}),
@@ -39,7 +33,10 @@ LIMITS = {  # characters
     "smtp_host": ProviderAccount._meta.get_field("host").max_length or 0,
     "smtp_username": Mailbox._meta.get_field("username").max_length or 0,
     "smtp_password": LONGEST_PASSWORD,
+    "ramp": RampPlan._meta.get_field("name").max_length or 0,
+    "imap_host": ProviderAccount._meta.get_field("imap_host").max_length or 0,
 }
+IMAPS = 993
 MOST = {"daily_cap": MOST_PER_DAY, "min_gap_seconds": LONGEST_GAP}
 
 
@@ -53,8 +50,16 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Where the mailboxes of an account are read."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
-    """What a row says. None and an empty password mean: as it was, or the default for a new mailbox."""
+    """What a row says. None, an empty password and an empty ramp mean: as it was, or the default for a new mailbox."""
 
     address: Address
     pool: str
@@ -65,6 +70,8 @@ class Given:
     reserve: bool
     daily_cap: int | None
     min_gap_seconds: int | None
+    ramp: str
+    reader: Reader | None
     tags: list[str] | None = None
     signature: str | None = None
 
@@ -113,6 +120,8 @@ def judge(line: int, texts: Mapping[str, str]) -> Given | list[Refusal]:
                 labelled[name] = read(row[name])
         except BadInput as error:
             wrong.append((name, str(error)))
+    reader, reader_wrong = _reader(row.get("imap_host", ""), row.get("imap_port", ""))
+    wrong += reader_wrong
     if wrong or address is None:
         return [Refusal(line, name, reason) for name, reason in wrong]
     password = row.get("smtp_password", "")
@@ -127,8 +136,20 @@ def judge(line: int, texts: Mapping[str, str]) -> Given | list[Refusal]:
         reserve=reserve in YES,
         daily_cap=numbers.get("daily_cap"),
         min_gap_seconds=numbers.get("min_gap_seconds"),
+        ramp=row.get("ramp", ""),
+        reader=reader,
         **labelled,
     )
+
+
+def _reader(host: str, port: str) -> tuple[Reader | None, list[tuple[str, str]]]:
+    """Where mail is read, and what is wrong with it."""
+    if port and not host:
+        return None, [("imap_port", "stands without an imap_host")]
+    number = _number(port, 65_535) if port else IMAPS
+    if not number:
+        return None, [("imap_port", "must be a port number, as in 993")]
+    return (Reader(host.lower().removesuffix("."), number) if host else None), []
 
 
 def _number(text: str, most: int) -> int | None:

@@ -7,6 +7,7 @@ steps need nobody's agreement. Why so: outreach/decisions/0028-ramp.md.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -124,12 +125,9 @@ def start_ramp(mailbox: Mailbox, plan: RampPlan, *, actor: Actor, reason: str = 
         raise InvalidMove(f"{mailbox} is retired, and there is no way back.", source=mailbox.state, target="ramping")
     if mailbox.ramp_id == plan.pk:
         raise InvalidMove(f"{mailbox} is on the ramp {plan} already.", source="on", target="on")
-    before, switches = mailbox.cap_of_day, mailbox.ramp_cap is not None
-    mailbox.ramp = plan
-    if not switches:
-        mailbox.ramp_cap = min(plan.start, plan.ceiling)
+    before = mailbox.cap_of_day
+    if put_on(mailbox, plan):
         _note(mailbox, day, RampDay.Kind.START, RampDay.Reason.STARTED)
-    _settle(mailbox, plan)
     mailbox.save(update_fields=["ramp", "ramp_cap", "state"])
     if mailbox.cap_of_day < before:
         hooks.call("mailboxes.cap_lowered", mailbox_ids=[mailbox.pk], reason="put on a ramp")
@@ -137,6 +135,30 @@ def start_ramp(mailbox: Mailbox, plan: RampPlan, *, actor: Actor, reason: str = 
         actor, "mailbox.ramp_started", mailbox, reason=reason, before=before, after=mailbox.cap_of_day, plan=plan.pk
     )
     return mailbox
+
+
+def put_on(mailbox: Mailbox, plan: RampPlan) -> bool:
+    """Let the mailbox, unsaved, follow the plan; True when it begins one, whose first day the caller notes."""
+    begins = mailbox.ramp_cap is None
+    mailbox.ramp = plan
+    if begins:
+        mailbox.ramp_cap = min(plan.start, plan.ceiling)
+    _settle(mailbox, plan)
+    return begins
+
+
+def note_starts(tenant: Tenant, boxes: Sequence[Mailbox], day: date) -> None:
+    """The first day of mailboxes that were put on a plan, in one statement."""
+    if boxes:
+        values: dict[str, Any] = {
+            "tenant": tenant.pk,
+            "day": day,
+            "boxes": [box.pk for box in boxes],
+            "caps": [box.ramp_cap for box in boxes],
+            "allowed": [_allowed(box, box.ramp_cap or 0) for box in boxes],
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(ramp_sql.WRITE_STARTS, values)
 
 
 @repeating.atomic

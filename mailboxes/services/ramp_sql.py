@@ -48,6 +48,13 @@ FROM unnest(%(boxes)s::bigint[], %(caps)s::int[], %(allowed)s::int[], %(kinds)s:
 ON CONFLICT (mailbox_id, day) DO NOTHING
 RETURNING mailbox_id"""
 
+WRITE_STARTS = """
+INSERT INTO mailboxes_rampday (tenant_id, mailbox_id, day, cap, allowed, kind, reason, detail)
+SELECT %(tenant)s, made.id, %(day)s, made.cap, made.allowed, 'start', 'started', ''
+FROM unnest(%(boxes)s::bigint[], %(caps)s::int[], %(allowed)s::int[]) AS made (id, cap, allowed)
+ON CONFLICT (mailbox_id, day) DO UPDATE SET cap = excluded.cap, allowed = excluded.allowed, kind = excluded.kind,
+    reason = excluded.reason, detail = '', until = NULL"""
+
 WRITE_CAPS = """
 UPDATE mailboxes_mailbox b SET ramp_cap = made.cap, state = made.state
 FROM unnest(%(boxes)s::bigint[], %(caps)s::int[], %(states)s::text[]) AS made (id, cap, state)

@@ -142,6 +142,10 @@ class Wire:
                 raise Lost("the server's answer is too long")
         return int(code), b"\n".join(texts)
 
+    def line(self, seconds: float) -> bytes:
+        """Read one line within `seconds`, without its end. Raises Lost as `reply` does."""
+        return self._line(monotonic() + seconds)
+
     def _line(self, deadline: float) -> bytes:
         while True:
             buffer = self._buffer

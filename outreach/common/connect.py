@@ -18,6 +18,7 @@ from typing import Any
 from outreach.common.errors import BadInput, Unavailable
 
 SMTP_PORTS = frozenset({25, 465, 587, 2525})
+IMAP_PORTS = frozenset({143, 993})
 
 Resolve = Callable[..., list[tuple[Any, ...]]]
 

@@ -55,8 +55,13 @@ class ImportCommand(BaseCommand):
             self._print(result)
         else:
             self._say(report)
-        if report.refused:
-            raise CommandError(self._refused(report), returncode=2)
+        wrong = [self._refused(report)] if report.refused else []
+        if wrong := wrong + self.more_wrong(report):
+            raise CommandError(" ".join(wrong), returncode=2)
+
+    def more_wrong(self, report: Report) -> list[str]:
+        """What else ends the command with 2, as sentences."""
+        return []
 
     def _follow(self, reports: Iterable[Report], file: str) -> Report:
         report = Report()
@@ -89,6 +94,9 @@ class ImportCommand(BaseCommand):
         self.stdout.write(f"{'dry run, nothing changed: ' if report.dry_run else ''}{text}")
         if report.import_id:
             self.stdout.write(f"import {report.import_id}")
+        if report.sign_ins is not None:
+            told = (f"{name}={value}" for name, value in report.sign_ins.items() if value != "")
+            self.stdout.write(f"sign-ins: {' '.join(told)}")
         if report.fields:
             self.stdout.write(f"kept as free fields: {', '.join(report.fields)}")
 

@@ -31,10 +31,13 @@ class Preview:
         for line in self._file:
             yield line.rstrip("\n")
 
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """All rows, as they were added."""
+        return map(json.loads, self.lines())
+
     def first(self, count: int) -> Iterator[str]:
         """The first rows as text."""
-        for line in islice(self.lines(), count):
-            entry = json.loads(line)
+        for entry in islice(self.entries(), count):
             text = f"{entry['line']}: {entry['verdict']} {entry.get('subject', '')}".rstrip()
             notes = [f"{name} {old!r} -> {new!r}" for name, (old, new) in entry.get("changes", {}).items()]
             notes += entry.get("reasons", [])

@@ -70,6 +70,7 @@ class Report:
     phase: str = "reading"
     import_id: int | None = None  # of what can be rolled back
     preview: Preview | None = None
+    sign_ins: dict[str, Any] | None = None  # by result, where each was tried
 
     KEPT = 1000
 
@@ -81,26 +82,31 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The result as a command prints it."""
         counts = ("read", "created", "updated", "unchanged", "suppressed", "repeated", "refused")
-        return {name: getattr(self, name) for name in counts} | {
-            "refusals": [
-                {name: value for name, value in refusal._asdict().items() if name != "cell" or value}
-                for refusal in self.refusals
-            ],
-            "refused_file": self.refused_file or None,
-            "fields": self.fields,
-            "dry_run": self.dry_run,
-            "import": self.import_id,
-        }
+        return (
+            {name: getattr(self, name) for name in counts}
+            | {
+                "refusals": [
+                    {name: value for name, value in refusal._asdict().items() if name != "cell" or value}
+                    for refusal in self.refusals
+                ],
+                "refused_file": self.refused_file or None,
+                "fields": self.fields,
+                "dry_run": self.dry_run,
+                "import": self.import_id,
+            }
+            | ({} if self.sign_ins is None else {"sign_ins": self.sign_ins})
+        )
 
 
 class RefusedRows:
     """The file of refused rows: the same columns and the reason, safe to open in a spreadsheet, mode 0600.
 
-    It appears under its name only with `keep`; until then, and after `discard`, nothing is there.
+    It appears under its name only with `keep`; until then, and after `discard`, nothing is there. Without `secrets`
+    neither verbatim columns nor torn rows, whose cells may stand in any column, are in it.
     """
 
-    def __init__(self, table: Table, path: Path) -> None:
-        self.table, self.path = table, path
+    def __init__(self, table: Table, path: Path, *, secrets: bool = True) -> None:
+        self.table, self.path, self.secrets = table, path, secrets
         self._places = [place for place in range(len(table.columns)) if place not in table.ignored]
         self._file: Any = None
 
@@ -110,9 +116,12 @@ class RefusedRows:
             self._open()
         refusals = self.table.placed(row.refusals)
         cells, notes = [], [str(refusal) for refusal in refusals]
+        is_torn = any(not refusal.column for refusal in refusals)
         for place in self._places:
             cell, name = row.cells[place].replace("\x00", "\ufffd"), self.table.columns[place]
-            if name not in self.table.shape.verbatim:
+            if not self.secrets and (is_torn or name in self.table.shape.verbatim):
+                cell = ""
+            elif name not in self.table.shape.verbatim:
                 cell = formulas.escape(cell)
             elif formulas.escape(cell) != cell:  # an apostrophe would change the secret, none would run it
                 cell = ""

@@ -67,8 +67,12 @@ class Table:
         sheet: str = "",
         mapping: Mapping[str, str] | None = None,
         titles: Iterable[str] = (),
+        judged: bool = True,
     ) -> None:
-        """Open the file and judge its header. Raises BadInput about the file as a whole."""
+        """Open the file and judge its header. Raises BadInput about the file as a whole.
+
+        With `judged` False any header will do: for asking a person what its titles mean.
+        """
         self.path, self.shape = Path(path), shape
         self._mapping = {_normal(title): name for title, name in (mapping or {}).items()}
         try:
@@ -90,7 +94,7 @@ class Table:
                 self._source.has_bom,
             )
             self._require(titles)
-            if not self._known(self.titles):
+            if judged and not self._known(self.titles):
                 raise BadInput(
                     f"{self.path.name} has no header: line 1 names none of the columns "
                     f"{', '.join(self.shape.known)}. Put their names in the first line.",
@@ -98,7 +102,8 @@ class Table:
                 )
             self.columns = [self._name(title) for title in self.titles]
             self.ignored = self._ignored()
-            self._judge_columns()
+            if judged:
+                self._judge_columns()
             verbatim = [place for place, name in enumerate(self.columns) if name in shape.verbatim]
             self._source.verbatim = frozenset(verbatim)
         except BaseException:

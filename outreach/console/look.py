@@ -84,6 +84,8 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Imports"), "upload_file", "mailboxes_import", "mailboxes.view"),
         (_("Checks of domains"), "fact_check", "deliverability_domaincheck", "deliverability.view"),
         (_("Bulk edits"), "edit_note", "mailboxes_bulkedit", "mailboxes.view"),
+        (_("Uploaded files"), "drive_folder_upload", "mailboxes_upload", "mailboxes.view"),
+        (_("Sign-in tests"), "passkey", "mailboxes_signintest", "mailboxes.view"),
     ),
     models(
         _("Who may"),

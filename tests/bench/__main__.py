@@ -34,6 +34,12 @@ def importing(names: frozenset[str], quick: bool) -> Iterable[Row]:
     return importing.rows(names, quick=quick)
 
 
+def mailboxes(names: frozenset[str], quick: bool) -> Iterable[Row]:
+    from tests.bench import mailboxes
+
+    return mailboxes.rows(names, quick=quick)
+
+
 def walls(names: frozenset[str], quick: bool) -> Iterable[Row]:
     from tests.bench import walls
 
@@ -57,6 +63,7 @@ GROUPS: tuple[tuple[Callable[[frozenset[str], bool], Iterable[Row]], tuple[str, 
     (sending, ("campaign", "post_office", "cpu", "never_doubling")),
     (planning, ("planner", "planner_10k", "planner_growth", "planner_list")),
     (importing, ("import", "import_memory")),
+    (mailboxes, ("import_mailboxes", "import_mailboxes_memory")),
     (auditing, ("audit_verify",)),
     (walls, ("walls_planner", "walls_import", "walls_sending")),
     (history, ("history_planner", "history_import", "history_sending")),

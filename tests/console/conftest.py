@@ -34,8 +34,10 @@ from mailboxes.models import (
     Retirement,
     Rotation,
     SendingDomain,
+    SignInTest,
+    Upload,
 )
-from mailboxes.services import undo
+from mailboxes.services import undo, uploads
 from outreach.common import freshness
 from tenants.models import Approval, BreakGlass, Lease, RecoverySheet, SecondFactor, Tenant, User
 from tenants.models.factors import hashed
@@ -203,6 +205,16 @@ class World:
         BulkEdit.objects.create(
             tenant=self.tenant, wish={"daily_cap": 20, "add_tags": ["trial"]}, by_kind="system",
             mailbox_ids=[box.pk for box in self.mailboxes], undo_until=now() + timedelta(days=30),
+        )  # fmt: skip
+        SignInTest.objects.create(
+            tenant=self.tenant, mailbox=box, door="smtp", host="127.0.0.1", import_ref=done.pk, result="refused",
+            tries=1, text="535 5.7.8 <script>alert(1)</script>", at=now(),
+        )  # fmt: skip
+        upload = uploads.take(self.tenant, "fleet.csv", [f"address,smtp_password\n,{CANARY}\n".encode()], actor=SYSTEM)
+        refused = {"line": 2, "verdict": "refused", "subject": "x", "reasons": ["line 2, address: is empty"]}
+        Upload.objects.filter(pk=upload.pk).update(
+            state="ready", preview={"counts": {"new": 0, "changed": 0, "unchanged": 0, "refused": 1, "read": 1},
+                                    "rows": {"new": [], "changed": [], "refused": [refused]}},
         )  # fmt: skip
         Attempt.objects.create(
             tenant=self.tenant, message_ref=self.messages[4].pk, mailbox_ref=self.mailboxes[0].pk, at=now(),

@@ -9,9 +9,10 @@ import stat
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from mailboxes.models import Mailbox
-from mailboxes.services import exporting
+from mailboxes.models import Mailbox, ProviderAccount, RampPlan
+from mailboxes.services import exporting, ramp
 from outreach.common import csv_files, formulas, isolation
 from outreach.common.errors import BadInput, NeedsApproval, NotAllowed
 from tenants import permissions
@@ -48,6 +49,11 @@ def odd_fleet(tenant) -> list[Mailbox]:
     )
     Mailbox.objects.filter(pk=boxes[0].pk).update(state="reserve", tags=[])
     Mailbox.objects.filter(pk=boxes[1].pk).update(sealed_password=b"", username="")
+    ramp.start_ramp(boxes[2], ramp.add_plan(tenant, "slow", actor=SYSTEM), actor=SYSTEM)
+    gone = ramp.add_plan(tenant, "out of use", actor=SYSTEM)
+    ramp.start_ramp(boxes[3], gone, actor=SYSTEM)
+    RampPlan.objects.filter(pk=gone.pk).update(archived_at=timezone.now())
+    ProviderAccount.objects.filter(pk=boxes[0].home_id).update(imap_host="127.0.0.1", imap_port=993)
     return boxes
 
 
@@ -87,7 +93,7 @@ def test_no_cell_runs_and_no_secret_is_there(tenant):
 
     assert header == [
         "address", "pool", "smtp_host", "smtp_port", "smtp_security", "display_name", "reserve", "smtp_username",
-        "daily_cap", "min_gap_seconds", "tags", "signature",
+        "daily_cap", "min_gap_seconds", "tags", "signature", "ramp", "imap_host", "imap_port",
     ]  # fmt: skip
     assert [cell for row in rows for cell in row if formulas.found(cell)] == []
     assert factories.PASSWORD.encode() not in raw
@@ -97,6 +103,8 @@ def test_no_cell_runs_and_no_secret_is_there(tenant):
         assert sealed.hex().encode() not in raw
     assert [row[6] for row in rows] == ["yes"] + ["no"] * (len(boxes) - 1)
     assert rows[2][10] == "a b; c"
+    assert [row[12] for row in rows] == ["", "", "slow"] + [""] * (len(boxes) - 3)
+    assert {tuple(row[13:]) for row in rows} == {("127.0.0.1", "993")}
 
 
 def test_retired_mailboxes_and_those_of_others_are_left_out(tenant):

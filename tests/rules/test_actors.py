@@ -22,6 +22,7 @@ READS = {
     "deliverability.checks.address_of", "deliverability.checks.findings_of", "deliverability.checks.latest",
     "deliverability.checks.look", "deliverability.checks.questions", "deliverability.checks.resolver",
     "deliverability.checks.tenants_with_due", "deliverability.checks.wanted_of",
+    "deliverability.receivers.ask", "deliverability.receivers.operator_of",
     "mailboxes.capacity.load", "mailboxes.capacity.standard_plan",
     "mailboxes.quarantine.open_case", "mailboxes.quarantine.probation", "mailboxes.reserves.brake_of",
     "mailboxes.reserves.candidates", "mailboxes.reserves.foresee", "mailboxes.reserves.growing_of",
@@ -30,6 +31,9 @@ READS = {
     "mailboxes.reserves.swap_for", "mailboxes.retiring.assignee_of", "mailboxes.retiring.keep_at_least_until",
     "mailboxes.retiring.open_points",
     "mailboxes.editing.find", "mailboxes.editing.preview",
+    "mailboxes.sign_ins.attempt", "mailboxes.sign_ins.problems",
+    "mailboxes.upload_boxes.opened", "mailboxes.upload_boxes.read",
+    "mailboxes.uploads.limit_bytes", "mailboxes.uploads.needing_work",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
     "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan",
@@ -66,6 +70,19 @@ PARTS = {
     "mailboxes.quarantine.lock_pool",
     "mailboxes.quarantine.promote_to_rotation",  # part of a quarantine or a retirement
     "mailboxes.editing.forget",  # keeps the time for which an edit can be undone
+    "mailboxes.import_sql.insert",  # of an import, like the next ones
+    "mailboxes.import_sql.update",
+    "mailboxes.ramp.note_starts",
+    "mailboxes.ramp.put_on",
+    "mailboxes.sign_ins.want",
+    "mailboxes.upload_boxes.new_key",
+    "mailboxes.upload_boxes.write",
+    "mailboxes.upload_work.work_on",  # acts as the person who confirmed
+    "mailboxes.uploads.claim",
+    "mailboxes.uploads.empty",
+    "mailboxes.uploads.forget",  # keeps the time for which files are kept
+    "mailboxes.uploads.ring",
+    "mailboxes.uploads.ring_again",
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "deliverability.checks.forget",  # keeps the time for which checks are kept
     "mailboxes.domains.locked",

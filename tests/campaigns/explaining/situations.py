@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from campaigns.models import Campaign, Enrolment
+from campaigns.models import Campaign, Enrolment, Stop
 from campaigns.pipeline import explain
 from campaigns.pipeline.explain_causes import Explanation
 from campaigns.pipeline.explain_stops import Queue
 from campaigns.services import campaigns, suppression
-from mailboxes.models import Allowance, Mailbox, ProviderAccount, SendingDomain
+from mailboxes.models import Allowance, Mailbox, ProviderAccount, QuotaGroup, SendingDomain
 from tenants.models import Lease, Tenant
 from tenants.services.actors import SYSTEM
 from tests import factories
@@ -142,7 +142,38 @@ MAILBOX_IDS = lambda scene: [box.pk for box in scene.boxes]  # noqa: E731
 DOMAIN_IDS = lambda scene: sorted({box.domain_id for box in scene.boxes})  # noqa: E731
 OFFICE = {"window_from": "09:00", "window_until": "11:00"}
 
+
+def stopped(scope: str) -> Callable[[Scene], None]:
+    """An open stop of that scope, over all that the scene has."""
+
+    def begin(scene: Scene) -> None:
+        group = QuotaGroup.objects.create(name="host", kind="other")
+        scene.change(ProviderAccount, quota_group=group)
+        scene.change(Mailbox, domain=scene.boxes[0].domain)
+        keys = {
+            "tenant": scene.tenant.pk, "pool": scene.boxes[0].pool_id, "campaign": scene.campaign.pk,
+            "account": scene.boxes[0].home_id, "domain": scene.boxes[0].domain_id, "organisation": group.pk,
+        }  # fmt: skip
+        Stop.objects.create(
+            tenant=None if scope in ("platform", "organisation") else scene.tenant, scope=scope, key=keys.get(scope),
+            label="what", reason="complaints", until=FAR,
+        )  # fmt: skip
+
+    return begin
+
+
+def lifted(scene: Scene) -> None:
+    Stop.objects.update(lifted_at=NOON)
+
+
+SCOPES = ("platform", "tenant", "organisation", "account", "domain", "pool", "campaign")
+
 HELD = [
+    *(Case("stop", scope, stopped(scope), lifted, at=FAR) for scope in SCOPES),
+    Case(
+        "domain", "too_young", domains(registered_on=NOON.date() - timedelta(days=3)),
+        domains(registered_on=NOON.date() - timedelta(days=300)),
+    ),
     Case("stop", "tenant_suspended", of_tenant(status="suspended"), of_tenant(status="active")),
     Case("stop", "campaign_paused", of_campaign(status="paused"), of_campaign(status="running")),
     Case("stop", "campaign_halted", of_campaign(status="halted"), of_campaign(status="running")),

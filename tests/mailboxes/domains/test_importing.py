@@ -246,3 +246,10 @@ def test_each_command_takes_back_its_own_kind(tenant, write):
     with pytest.raises(CommandError, match="is one of sending domains"):
         call_command("import_mailboxes", rollback=report.import_id, tenant=tenant.slug)
     assert SendingDomain.objects.count() == 1
+
+
+@pytest.mark.parametrize("option", ["--test-sign-in", "--ramp=standard"])
+def test_what_only_mailboxes_have_is_no_option_here(tenant, write, option):
+    with pytest.raises(CommandError, match="unrecognized arguments"):
+        call_command("import_domains", str(write(FULL)), option, tenant=tenant.slug)
+    assert not Import.objects.exists()

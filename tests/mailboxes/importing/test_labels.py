@@ -7,7 +7,8 @@ import json
 import pytest
 
 from mailboxes.models import Import, Mailbox
-from mailboxes.services import imports
+from mailboxes.services import imports, ramp
+from outreach.common.errors import InvalidMove
 from tenants.services.actors import SYSTEM
 from tests.mailboxes.importing.files import COLUMNS, reasons, row, run
 
@@ -49,6 +50,33 @@ def test_rolling_back_brings_them_back(tenant, write):
     imports.roll_back(Import.objects.get(pk=report.import_id), actor=SYSTEM)
 
     assert kept() == (["eu", "warm"], "Ann Lee\nSales")
+
+
+def test_a_row_with_labels_and_a_ramp_gets_both_and_loses_both(tenant, write):
+    run(tenant, write(labelled(), columns=LABELLED))
+    path = write(labelled(tags="other", signature="X") + ",slow", columns=f"{LABELLED},ramp")
+    ramp.add_plan(tenant, "slow", actor=SYSTEM)
+    (line,) = run(tenant, path, dry_run=True).preview.lines()
+    assert json.loads(line)["changes"] == {
+        "tags": [["eu", "warm"], ["other"]], "signature": ["Ann Lee\nSales", "X"], "ramp": [None, "slow"],
+    }  # fmt: skip
+    report = run(tenant, path)
+    assert (*kept(), Mailbox.objects.get().ramp.name) == (["other"], "X", "slow")
+
+    imports.roll_back(Import.objects.get(pk=report.import_id), actor=SYSTEM)
+
+    assert (*kept(), Mailbox.objects.get().ramp) == (["eu", "warm"], "Ann Lee\nSales", None)
+
+
+def test_a_signature_that_was_changed_since_stops_the_way_back(tenant, write):
+    run(tenant, write(labelled(), columns=LABELLED))
+    report = run(tenant, write(labelled(tags="other", signature="X"), columns=LABELLED))
+    Mailbox.objects.update(signature="Y")
+
+    with pytest.raises(InvalidMove, match="signature"):
+        imports.roll_back(Import.objects.get(pk=report.import_id), actor=SYSTEM)
+
+    assert kept() == (["other"], "Y")
 
 
 def test_an_import_of_before_there_were_tags_can_still_be_rolled_back(tenant, write):
