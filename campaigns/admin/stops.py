@@ -122,7 +122,7 @@ class HoldsFilter(admin.SimpleListFilter):
 
 @admin.register(Stop)
 class StopAdmin(TenantAdmin):
-    area = "campaigns"
+    area = "mailboxes"  # stops name pools, servers and domains: nothing for a client's people
     list_display = (
         "standing", "scope_label", "label", "tenant", "mailboxes", "campaigns", "waiting", "reason", "who",
         "since_when", "until", "lifted_at",

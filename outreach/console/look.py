@@ -47,7 +47,7 @@ NAVIGATION: list[dict[str, Any]] = [
             {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
             entry(_("Uncertain mail"), "help", "uncertain", "campaigns.view"),
             entry(_("What waits for whom"), "pending", "waiting", "deliverability.view"),
-            entry(_("Stops"), "front_hand", "campaigns_stop_changelist", "campaigns.view"),
+            entry(_("Stops"), "front_hand", "campaigns_stop_changelist", "mailboxes.view"),
             entry(_("Waits for two"), "how_to_vote", "tenants_approval_changelist", "tenants.view"),
         ],
     },

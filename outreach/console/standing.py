@@ -31,8 +31,13 @@ def wide(actor: Actor) -> list[Wide]:
         return []
     tenants = actor.tenants_with("campaigns.view")
     found: list[Stop] = kept(("wide stops", tenants), lambda: _look(tenants))
+    staff = actor.can("mailboxes.view")
     return [
-        Wide(_text(stop, seen=tenants is None or stop.tenant_id is not None), _url(stop, tenants)) for stop in found
+        Wide(
+            _text(stop, seen=staff and (tenants is None or stop.tenant_id is not None)),
+            _url(stop, tenants) if staff else "",
+        )
+        for stop in found
     ]
 
 

@@ -198,6 +198,7 @@ OURS = sorted(
 )
 OF_THE_PLATFORM = {
     "tenants.User", "tenants.Lease", "tenants.SecondFactor", "tenants.RecoverySheet", "tenants.SignedIn",
+    "mailboxes.QuotaGroup", "mailboxes.ReceiverDomain", "mailboxes.ReceiverLimit",
 }  # fmt: skip
 
 

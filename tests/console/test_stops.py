@@ -67,7 +67,7 @@ def test_open_stops_stand_on_top_with_what_they_cover_and_who_pulled_them(nothin
     ("values", "words"),
     [({"scope": "pool", "target": "nothing"}, "There is no pool"), ({"scope": "domain", "target": ""}, "There is no"),
      ({"scope": "platform", "target": "x"}, "names nothing else"), ({"scope": "tenant", "until": "soon"}, "is no time"),
-     ({"scope": "receiver", "target": "two words"}, "An operator is one word"), ({"scope": "nothing"}, "valid choice")],
+     ({"scope": "receiver", "target": "two words"}, "There is no receiver"), ({"scope": "nothing"}, "valid choice")],
 )  # fmt: skip
 def test_what_can_not_be_used_is_said_at_its_field(nothing_stopped, as_chief, values, words):
     values = {"target": nothing_stopped.tenant.slug, **values}
