@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +20,8 @@ from outreach.common import tokens
 from outreach.common.sealing import Keyring
 from tests import factories
 from tests.campaigns import contact_files
+from tests.deliverability import zones
+from tests.deliverability.name_server import NameServer
 from tests.faults.conftest import until
 from tests.faults.sink import FaultSink, Rule
 from tests.secrets.house import Browser, Console
@@ -67,6 +70,18 @@ def console(tmp_path) -> Iterator[Console]:
     made.close()
 
 
+@contextmanager
+def served(domain: str) -> Iterator[str]:
+    """HOST:PORT of a name server that has all the records of that sending domain."""
+    server = NameServer()
+    zones.publish(server, domain)
+    server.start()
+    try:
+        yield f"127.0.0.1:{server.port}"
+    finally:
+        server.stop()
+
+
 class Life:
     """What people, systems and machines do in a day."""
 
@@ -111,6 +126,8 @@ class Life:
                     rows.writerow((address, "all", *server))
         run("import_mailboxes", str(self.folder / "mailboxes.csv"), "--tenant", "acme")
         run("import_mailboxes", str(self.folder / "refused.csv"), "--tenant", "acme", "--json", code=2)
+        with served("sender.example") as nameserver:
+            run("check_domains", "--tenant", "acme", "--nameserver", nameserver)
         people = "\n".join(contact_files.row(f"person{i}@world.example") for i in range(12))
         (self.folder / "people.csv").write_text(f"{contact_files.COLUMNS}\n{people}\n")
         run("import_contacts", str(self.folder / "people.csv"), "--tenant", "acme", "--list", "All")
@@ -133,9 +150,9 @@ class Life:
         bad, good = said_back(self.passwords["bad"]), said_back(self.passwords["good"])
         self.sink.rules(
             Rule("auth", answer=f"535 5.7.8 Not with {bad}", match="^bad"),
-            Rule("rcpt", answer=f"550 5.1.1 Nobody here, says {good}", match="^person1@"),
-            Rule("dot", answer=f"450 4.2.0 Busy, says {good}", match="^person2@", times=1),
-            Rule("dot", answer=f"250 2.0.0 Taken, says {good}", match="^person3@"),
+            Rule("rcpt", answer=f"550 5.1.1 Nobody here, says {good}", match="^person5@"),
+            Rule("dot", answer=f"450 4.2.0 Busy, says {good}", match="^person6@", times=1),
+            Rule("dot", answer=f"250 2.0.0 Taken, says {good}", match="^person7@"),
         )
         self.campaign("First")
         wanted = {
