@@ -26,7 +26,7 @@ LOCK_GROUPS = """
 SELECT g.id FROM mailboxes_quotagroup g WHERE g.id IN (
     SELECT coalesce(b.quota_group_id, a.quota_group_id) FROM mailboxes_mailbox b
     JOIN mailboxes_provideraccount a ON a.id = b.home_id WHERE b.tenant_id = %(tenant)s AND b.state <> 'retired')
-ORDER BY g.id FOR UPDATE"""
+ORDER BY g.id FOR NO KEY UPDATE"""
 
 LOCK_RECEIVERS = f"""
 SELECT pg_advisory_xact_lock(key) FROM (

@@ -13,14 +13,15 @@ from campaigns.pipeline.limits import UNLIMITED
 from campaigns.pipeline.seats import Place
 from campaigns.pipeline.slots import Limit, Seat
 
-# Retries and people of one mailbox take its first slots, oldest first, within all that the mailbox shares.
+# Retries and people of one mailbox take its first slots, oldest first, within all that the mailbox shares; a retry is
+# found before its time and leaves no sooner.
 BOUND = f"""
 INSERT INTO plan_pair
 SELECT kind, message_id, enrolment_id, campaign_id, contact_id, step_id, mailbox_id,
-    first_at + gap * (k - 1), closes_at, operator
+    slot, closes_at, operator
 FROM (
     SELECT d.*, box.first_at, box.gap, box.room, box.domain_left, box.account_left, box.quota_left,
-        r.amount AS receiver_left,
+        r.amount AS receiver_left, b.hourly,
         row_number() OVER (PARTITION BY d.mailbox_id ORDER BY d.kind, d.due_at, d.enrolment_id) AS k,
         row_number() OVER (PARTITION BY b.domain_id ORDER BY d.kind, d.due_at, d.enrolment_id) AS of_domain,
         row_number() OVER (PARTITION BY b.account_id ORDER BY d.kind, d.due_at, d.enrolment_id) AS of_account,
@@ -40,9 +41,10 @@ FROM (
     JOIN unnest(%(campaigns)s::bigint[], %(lefts)s::int[]) AS c (id, amount) ON c.id = d.campaign_id
     WHERE d.n <= c.amount AND d.of_tenant <= %(tenant_left)s
 ) AS placed
+CROSS JOIN LATERAL (SELECT greatest(due_at, first_at + gap * (k - 1)) AS slot) AS at
 WHERE k <= room AND of_domain <= domain_left AND of_account <= account_left AND of_quota <= quota_left
-  AND of_receiver <= coalesce(receiver_left, {UNLIMITED}) AND first_at + gap * (k - 1) < closes_at
-  AND (receiver_left IS NULL OR first_at + gap * (k - 1) < %(hour_ends)s)"""
+  AND of_receiver <= coalesce(receiver_left, {UNLIMITED}) AND slot < closes_at
+  AND ((receiver_left IS NULL AND NOT hourly) OR slot < %(hour_ends)s)"""
 
 # `of` is the receiver whose patience counts, empty for all others; `place` the turn among those of the same.
 TURNS = """

@@ -118,7 +118,8 @@ def limit_receiver(operator: str, *, hourly_cap: int | None, daily_cap: int | No
 
 def _withdraw(ids: list[int]) -> None:
     if ids:
-        hooks.call("mailboxes.withdrawn", mailbox_ids=ids, reason="shares another quota")
+        # Waits for a plan under way, which would reserve in the group of before.
+        hooks.call("mailboxes.cap_lowered", mailbox_ids=ids, reason="shares another quota")
 
 
 def _name(given: str) -> str:

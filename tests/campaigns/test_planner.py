@@ -322,6 +322,7 @@ def test_a_retry_keeps_its_mailbox_and_waits_for_its_time():
 
     again = Message.objects.get(pk=message.pk)
     assert (again.status, again.mailbox_id, again.message_id) == ("planned", message.mailbox_id, message.message_id)
+    assert again.due_at == NOON + timedelta(minutes=20)
 
 
 def test_retries_come_before_first_steps_and_count_against_the_cap():
