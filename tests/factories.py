@@ -81,6 +81,7 @@ def tenant(**changes: Any) -> Tenant:
         "name": f"Tenant {n}",
         "time_zone": "UTC",
         "postal_address": f"{n} Example Street, 01001 Kyiv, Ukraine",
+        "frequency_person": None,
     }
     made = Tenant.objects.create(**{"pk": tenants.reserve_id()} | fields | changes)
     TenantRecord.objects.create(tenant=made, **RECORD)
@@ -101,8 +102,9 @@ def domain(owner: Tenant, **changes: Any) -> SendingDomain:
 
 
 def account(owner: Tenant, *, host: str = "127.0.0.1", port: int = 2525, **changes: Any) -> ProviderAccount:
-    """A submission server on loopback without TLS; the same one again for the same host, port, security."""
-    fields = {"tenant": owner, "kind": "smtp", "host": host, "port": port, "security": "none"} | changes
+    """A submission server on loopback without TLS for mail of every basis; the same one again for the same place."""
+    fields = {"tenant": owner, "kind": "smtp", "host": host, "port": port, "security": "none"}
+    fields |= {"allowed_bases": list(Contact.Basis.values)} | changes
     key = {name: fields.pop(name) for name in ("tenant", "kind", "host", "port", "security")}
     return ProviderAccount.objects.get_or_create(**key, defaults=fields)[0]
 
@@ -200,6 +202,7 @@ def people(
             "source": "fair in Kyiv, badge scan",
             "lawful_basis": "consent",
             "basis_date": date(2026, 1, 2),
+            "validity": "valid",
         }
         fields |= changes | (each(i) if each else {})
         key = fields.setdefault("email_key", fields["email"])
@@ -251,6 +254,8 @@ def campaign(
         "window_zone": "UTC",
         "pace": "prompt",
         "batch_size": 100,
+        "holidays": False,
+        "canary": False,
     }
     made = Campaign.objects.create(**fields | changes)
     texts = {"subject": subject, "text_body": text_body, "html_body": html_body}

@@ -1,5 +1,27 @@
 """Pages of campaigns and people."""
 
-from campaigns.admin import campaigns, contacts, enrolments, lists, messages, plans, stops, suppression
+from campaigns.admin import (
+    campaigns,
+    contacts,
+    enrolments,
+    imports,
+    lists,
+    messages,
+    plans,
+    stops,
+    suppression,
+    variants,
+)
 
-__all__ = ["campaigns", "contacts", "enrolments", "lists", "messages", "plans", "stops", "suppression"]
+__all__ = [
+    "campaigns",
+    "contacts",
+    "enrolments",
+    "imports",
+    "lists",
+    "messages",
+    "plans",
+    "stops",
+    "suppression",
+    "variants",
+]

@@ -34,6 +34,7 @@ class ContactAdmin(Exports, IndexedSearch, TenantAdmin):
     address_lookup = "address_hash"
     search_help_text = _("A whole e-mail address or a row number; else the beginning of a name, company or address.")
     list_display = ("email", "name", "company", "country", "person_kind", "lawful_basis", "tenant", "message_list")
+    linked_by = ("first_import__id__exact",)
     list_filter = ("person_kind", "lawful_basis", "tenant")
     list_select_related = ("tenant",)
     ordering = ("-pk",)

@@ -39,7 +39,7 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
     list_filter = ("status", "tenant")
     linked_by = (
         "campaign__id__exact", "mailbox__id__exact", "contact__id__exact", "enrolment__id__exact", "batch__id__exact",
-        "step__id__exact", "status__in", "day_on__exact",
+        "step__id__exact", "variant__id__exact", "status__in", "day_on__exact",
     )  # fmt: skip
     list_select_related = ("contact", "campaign", "mailbox")
     sortable_by = ()

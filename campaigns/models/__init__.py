@@ -1,8 +1,9 @@
 """Who gets what and when: contacts, lists, campaigns, enrolments, the ledger, suppression."""
 
-from campaigns.models.campaigns import Campaign, Step
+from campaigns.models.campaigns import Campaign, Step, Variant
 from campaigns.models.contacts import Contact
 from campaigns.models.enrolments import Enrolment
+from campaigns.models.imports import ContactImport
 from campaigns.models.lists import ContactList, ListEntry
 from campaigns.models.messages import Attempt, Batch, Message
 from campaigns.models.plans import PlanRun
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "Campaign",
     "Contact",
+    "ContactImport",
     "ContactList",
     "Enrolment",
     "ListEntry",
@@ -22,4 +24,5 @@ __all__ = [
     "Step",
     "Stop",
     "Suppression",
+    "Variant",
 ]

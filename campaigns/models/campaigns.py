@@ -41,6 +41,10 @@ class Campaign(Moves, TenantOwned):
         COMPLETED = "completed", _("completed")
         CANCELLED = "cancelled", _("cancelled")
 
+    class Doubt(models.TextChoices):
+        STOP = "stop", _("end")
+        GO_ON = "go_on", _("go on as if it had arrived")
+
     class Pace(models.TextChoices):
         EVEN = "even", _("even: spread over the window")
         PROMPT = "prompt", _("prompt: as fast as the mailboxes' gaps allow")
@@ -75,6 +79,10 @@ class Campaign(Moves, TenantOwned):
     pace = models.CharField(max_length=8, choices=Pace, default=Pace.EVEN)
     batch_size = models.PositiveSmallIntegerField(default=100)
     daily_cap = models.PositiveIntegerField(null=True, blank=True)
+    total_cap = models.PositiveIntegerField(null=True, blank=True, help_text=_("Messages in all; empty: no limit."))
+    holidays = models.BooleanField(
+        default=True, db_default=False, help_text=_("Closed on public holidays of the contact's country.")
+    )
     handover = models.CharField(
         max_length=10,
         choices=Handover,
@@ -82,6 +90,29 @@ class Campaign(Moves, TenantOwned):
         db_default="wait",
         help_text=_("What becomes of threads whose mailbox is taken out of use."),
     )
+
+    stop_on_colleague = models.BooleanField(
+        default=False, db_default=False, help_text=_("A reply from a colleague ends the sequence too.")
+    )
+    doubt = models.CharField(
+        max_length=8,
+        choices=Doubt,
+        default=Doubt.STOP,
+        db_default="stop",
+        help_text=_("What becomes of a sequence when nobody knows after 72 hours whether a mail went out."),
+    )
+    click_tracking = models.BooleanField(default=False, db_default=False)
+    canary = models.BooleanField(
+        default=True, db_default=False, help_text=_("First a few of each import never mailed before; the rest later.")
+    )
+    canary_size = models.PositiveIntegerField(default=50, db_default=50)
+    canary_hours = models.PositiveSmallIntegerField(default=24, db_default=24)
+    balancing_test = models.TextField(
+        blank=True, db_default="", help_text=_("Why the legitimate interest outweighs the person's.")
+    )
+    accepted_warnings = models.JSONField(default=list, db_default=[], blank=True, editable=False)
+    scheduled_for = models.DateTimeField(null=True, blank=True)
+    cloned_from = TenantForeignKey("campaigns.Campaign", null=True, blank=True, editable=False, related_name="clones")
 
     zones = ArrayField(models.CharField(max_length=64), default=list, blank=True, editable=False)
     enrolled_to = models.BigIntegerField(null=True, blank=True, editable=False)
@@ -97,6 +128,7 @@ class Campaign(Moves, TenantOwned):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "name"], name="campaign_name_once"),
             models.CheckConstraint(condition=Q(batch_size__gte=50, batch_size__lte=200), name="campaign_batch_size"),
+            models.CheckConstraint(condition=Q(doubt__in=["stop", "go_on"]), name="campaign_doubt_known"),
             models.CheckConstraint(
                 condition=Q(handover__in=["wait", "new_thread", "stop"]), name="campaign_handover_known"
             ),
@@ -129,6 +161,9 @@ class Step(TenantImplied):
     position = models.PositiveSmallIntegerField(default=1)
     version = models.PositiveSmallIntegerField(default=1)
     delay_hours = models.PositiveIntegerField(default=0, help_text=_("After the step before."))
+    delay_days = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text=_("Working days after the step before, besides the hours.")
+    )
     subject = models.CharField(max_length=500)
     text_body = models.TextField()
     html_body = models.TextField(blank=True)
@@ -146,3 +181,27 @@ class Step(TenantImplied):
 
     def __str__(self) -> str:
         return f"{self.position}. {self.subject}"
+
+
+@history.track()
+class Variant(TenantImplied):
+    """One wording of a step. A step with variants sends each to an equal share of people, and not its own wording."""
+
+    step = TenantForeignKey("campaigns.Step", related_name="variants")
+    label = models.CharField(max_length=20)
+    subject = models.CharField(max_length=500)
+    text_body = models.TextField()
+    html_body = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("step", "label")
+        verbose_name = _("variant")
+        verbose_name_plural = _("variants")
+        constraints = [
+            models.UniqueConstraint(fields=["step", "label"], name="variant_once"),
+            models.CheckConstraint(condition=~Q(label=""), name="variant_label_given"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label}. {self.subject}"

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantOwned
+from tenants.models import TenantForeignKey, TenantOwned
 
 
 class Contact(TenantOwned):
@@ -16,6 +16,9 @@ class Contact(TenantOwned):
     `email` is as given, `email_key` what identifies it. The hashes are keyed with HASH_KEY
     (outreach.common.hashing): `address_hash` of email_key, `domain_hashes` of the domain
     as itself and of each parent as a wildcard, so that suppression is a join on bytes.
+    `company_domain` is the organisational domain of the address, empty where anybody can have
+    an address (gmail.com). While `conversation_since` is set a person talks with this contact,
+    and no campaign writes; after that nothing is sent before `quiet_until`.
     """
 
     class PersonKind(models.TextChoices):
@@ -29,6 +32,13 @@ class Contact(TenantOwned):
         LEGITIMATE_INTEREST = "legitimate_interest", _("legitimate interest")
         IMPLIED_CONSENT = "implied_consent", _("implied consent")
         OPT_OUT = "opt_out", _("opt-out rule of the country")
+
+    class Validity(models.TextChoices):
+        NEW = "", _("not validated yet")
+        VALID = "valid", _("valid")
+        RISKY = "risky", _("risky")
+        INVALID = "invalid", _("invalid")
+        UNKNOWN = "unknown", _("unknown")
 
     email = models.CharField(max_length=254)
     email_key = models.CharField(max_length=254, editable=False)
@@ -52,7 +62,31 @@ class Contact(TenantOwned):
     basis_date = models.DateField()
     basis_expires_on = models.DateField(null=True, blank=True)
     basis_evidence = models.CharField(max_length=1000, blank=True)
+    basis_terms = ArrayField(
+        models.CharField(max_length=24),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("What else holds of the basis and its country's rule asks for."),
+    )
+    collected_directly = models.BooleanField(
+        default=False, db_default=False, help_text=_("The person gave the data; else the first mail names the source.")
+    )
     fields = models.JSONField(default=dict, blank=True, help_text=_("Free columns: strings, 50 keys, 8 kB."))
+    tags = ArrayField(models.CharField(max_length=50), default=list, db_default=[], blank=True)
+    company_domain = models.CharField(max_length=253, blank=True, db_default="", editable=False)
+
+    validity = models.CharField(max_length=8, choices=Validity, blank=True, db_default="", editable=False)
+    validity_reason = models.CharField(max_length=24, blank=True, db_default="", editable=False)
+    validated_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    conversation_since = models.DateTimeField(null=True, blank=True, editable=False)
+    conversation_via = models.CharField(max_length=24, blank=True, db_default="", editable=False)
+    quiet_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    first_import = TenantForeignKey(
+        "campaigns.ContactImport", null=True, blank=True, editable=False, related_name="contacts"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -78,8 +112,21 @@ class Contact(TenantOwned):
                 name="contact_basis_known",
             ),
             models.CheckConstraint(condition=~Q(source=""), name="contact_source_given"),
+            models.CheckConstraint(
+                condition=Q(validity__in=["", "valid", "risky", "invalid", "unknown"]), name="contact_validity_known"
+            ),
         ]
-        indexes = [models.Index(fields=["address_hash"], name="contact_address_hash")]
+        indexes = [
+            models.Index(fields=["address_hash"], name="contact_address_hash"),
+            models.Index(fields=["tenant", "id"], condition=Q(validity=""), name="contact_to_validate"),
+            models.Index(
+                fields=["tenant", "conversation_since"],
+                condition=Q(conversation_since__isnull=False),
+                name="contact_in_conversation",
+            ),
+            models.Index(fields=["tenant", "company_domain"], condition=~Q(company_domain=""), name="contact_company"),
+            models.Index(fields=["first_import"], condition=Q(first_import__isnull=False), name="contact_first_import"),
+        ]
 
     def __str__(self) -> str:
         return self.email

@@ -62,6 +62,7 @@ class Message(TenantImplied):
     campaign = TenantForeignKey("campaigns.Campaign", related_name="messages")
     step = TenantForeignKey("campaigns.Step", related_name="messages")
     enrolment = TenantForeignKey("campaigns.Enrolment", related_name="messages")
+    variant = TenantForeignKey("campaigns.Variant", null=True, blank=True, related_name="messages")
     contact = TenantForeignKey("campaigns.Contact", related_name="messages")
     mailbox = TenantForeignKey("mailboxes.Mailbox", related_name="messages")
     batch = TenantForeignKey("campaigns.Batch", null=True, blank=True, related_name="messages")
@@ -127,6 +128,7 @@ class Message(TenantImplied):
                 fields=["tenant", "due_at"], condition=Q(status="planned", batch__isnull=True), name="message_unbatched"
             ),
             models.Index(fields=["mailbox", "due_at"], condition=Q(status="deferred"), name="message_retry"),
+            models.Index(fields=["variant"], condition=Q(variant__isnull=False), name="message_variant"),
             models.Index(
                 fields=["batch"],
                 condition=Q(batch__isnull=False, status__in=["planned", "claimed", "committing"]),

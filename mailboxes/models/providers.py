@@ -59,6 +59,15 @@ class ProviderAccount(Moves, TenantOwned):
         blank=True,
         help_text=_("What a domain's SPF record has to cover: addresses, networks, or include:NAME."),
     )
+    allowed_bases = ArrayField(
+        models.CharField(max_length=24),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Lawful bases whose mail the host's terms allow; empty: none."),
+    )
+    bases_link = models.URLField(max_length=500, blank=True, db_default="", help_text=_("The terms that say so."))
+    bases_on = models.DateField(null=True, blank=True, help_text=_("When somebody read them."))
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     state_reason = models.CharField(max_length=500, blank=True)
     blocked_until = models.DateTimeField(null=True, blank=True)

@@ -52,6 +52,10 @@ class TenantRecord(TenantOwned):
         models.CharField(max_length=24, choices=[(name, name.replace("_", " ")) for name in BASES]),
         default=list, blank=True, help_text=_("Lawful bases that its contacts may have."),
     )  # fmt: skip
+    suppression_sharing_on = models.DateField(
+        null=True, blank=True,
+        help_text=_("From when its contract lets suppression be shared with other tenants that allow it too."),
+    )  # fmt: skip
     contracted_volume = models.PositiveIntegerField(null=True, blank=True, help_text=_("Messages a month."))
     changed_at = models.DateTimeField(auto_now=True)
 

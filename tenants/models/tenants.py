@@ -39,6 +39,15 @@ class Tenant(Moves, models.Model):
         blank=True, help_text=_("Stands in every message; no campaign starts without it.")
     )
     daily_cap = models.PositiveIntegerField(null=True, blank=True, help_text=_("Messages a day over all campaigns."))
+    frequency_days = models.PositiveSmallIntegerField(
+        default=7, db_default=7, help_text=_("The days in which the two limits below count.")
+    )
+    frequency_person = models.PositiveSmallIntegerField(
+        null=True, blank=True, default=3, db_default=3, help_text=_("Messages to one person; empty: no limit.")
+    )
+    frequency_company = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text=_("Messages to all people of one company; empty: no limit.")
+    )
     plan_wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -51,6 +60,9 @@ class Tenant(Moves, models.Model):
                 condition=Q(status__in=["active", "suspended", "closed"]), name="tenant_status_known"
             ),
             models.CheckConstraint(condition=~Q(slug=""), name="tenant_slug_given"),
+            models.CheckConstraint(
+                condition=Q(frequency_days__gte=1, frequency_days__lte=90), name="tenant_frequency_days"
+            ),
         ]
 
     def __str__(self) -> str:

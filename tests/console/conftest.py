@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from campaigns.models import Attempt, Batch, Enrolment, Message, PlanRun, Stop
+from campaigns.models import Attempt, Batch, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
 from campaigns.services import suppression
 from deliverability.dns.findings import found
 from deliverability.models import DomainCheck
@@ -178,6 +178,10 @@ class World:
         AllowanceReturn.objects.create(
             tenant=self.tenant, scope="mailbox_day", key=self.mailboxes[0].pk, period_start=today, count=1
         )
+        ContactImport.objects.create(
+            tenant=self.tenant, contact_list=self.list, file_name="people.csv", by_kind="system", created=18
+        )
+        Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(
             tenant=self.tenant, file_name="fleet.csv", file_hash="0" * 64, by_kind="system", updated=1,
