@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 
-RECEIVER = "receiver"  # what an enrolment waits for whose receiver takes no more now
+from campaigns.ledger import planning
 
-LOOK_NOW = """
+# What an enrolment waits for, and what stands as reason at a retry.
+RECEIVER, VALIDATION, CONVERSATION, FREQUENCY = "receiver", "validation", "conversation", "frequency"
+
+PEOPLE = """
 UPDATE campaigns_enrolment e SET due_at = now(), waits_for = '' WHERE e.id IN (
     SELECT id FROM campaigns_enrolment
-    WHERE tenant_id = ANY (%s) AND waits_for = %s AND due_at > now() ORDER BY id FOR UPDATE)"""
+    WHERE tenant_id = ANY (%(tenants)s) AND waits_for = %(kind)s AND due_at > now() ORDER BY id FOR UPDATE)"""
+
+RETRIES = """
+UPDATE campaigns_message m SET due_at = now(), reason = '' WHERE m.id IN (
+    SELECT id FROM campaigns_message
+    WHERE tenant_id = ANY (%(tenants)s) AND status = 'deferred' AND reason = %(kind)s AND due_at > now()
+    ORDER BY id FOR UPDATE)"""
 
 
-def look_now(tenant_ids: Sequence[int]) -> int:
-    """Make those due who wait for a receiver: a stop was lifted or a limit raised. Returns how many."""
+def look_now(tenant_ids: Sequence[int], kind: str = RECEIVER) -> int:
+    """Make those due who wait for that: a stop was lifted, a limit raised, an address validated. Returns how many.
+
+    Retries too. Waits for plans under way, which would move people by what held before.
+    """
+    for pk in sorted(tenant_ids):
+        planning.wait(pk)
     with connection.cursor() as cursor:
-        cursor.execute(LOOK_NOW, [list(tenant_ids), RECEIVER])
+        values: dict[str, Any] = {"tenants": list(tenant_ids), "kind": kind}
+        cursor.execute(RETRIES, values)
+        cursor.execute(PEOPLE, values)
         return cursor.rowcount

@@ -119,6 +119,7 @@ class Contact(TenantOwned):
         indexes = [
             models.Index(fields=["address_hash"], name="contact_address_hash"),
             models.Index(fields=["tenant", "id"], condition=Q(validity=""), name="contact_to_validate"),
+            models.Index(fields=["tenant", "id"], condition=Q(validity="unknown"), name="contact_unknown"),
             models.Index(
                 fields=["tenant", "conversation_since"],
                 condition=Q(conversation_since__isnull=False),

@@ -13,8 +13,9 @@ class Enrolment(TenantImplied):
     """Where one contact stands in one campaign.
 
     `due_at` is set exactly while the enrolment waits to be planned; while a message of it is
-    under way it is null and `waits_for` says "message". The demand index starts with the
-    zone, so that people outside their window are never read, however many and however old.
+    under way it is null and `waits_for` says "message". The demand indexes start with the
+    zone, so that people outside their window are never read, however many and however old; who
+    belongs to a mailbox stands in others, so that no crowd of first steps hides a follow-up.
     Where another mailbox took over in the middle of a sequence, `thread_from` is the step that it
     began with: its mails are a thread of their own and never claim to answer the earlier ones.
     """
@@ -58,11 +59,20 @@ class Enrolment(TenantImplied):
         ]
         indexes = [
             models.Index(
-                fields=["campaign", "zone", "due_at"], condition=Q(due_at__isnull=False), name="enrolment_demand"
+                fields=["campaign", "zone", "due_at"],
+                condition=Q(due_at__isnull=False, mailbox=None),
+                name="enrolment_first",
+            ),
+            models.Index(
+                fields=["campaign", "zone", "due_at"],
+                condition=Q(due_at__isnull=False, mailbox__isnull=False),
+                name="enrolment_next",
             ),
             models.Index(fields=["contact"], name="enrolment_contact"),
             models.Index(
-                fields=["mailbox"], condition=Q(due_at__isnull=False, mailbox__isnull=False), name="enrolment_bound"
+                fields=["mailbox", "due_at"],
+                condition=Q(due_at__isnull=False, mailbox__isnull=False),
+                name="enrolment_of_mailbox",
             ),
             models.Index(fields=["campaign", "stop_reason"], condition=Q(status="stopped"), name="enrolment_stopped"),
         ]

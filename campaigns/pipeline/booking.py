@@ -10,34 +10,35 @@ from campaigns.pipeline.limits import RECEIVER_KEY, UNLIMITED
 from campaigns.pipeline.seats import Place, Running
 from tenants.models import Tenant
 
-# What several tenants share has no tenant. An hour counts what has to leave in it: the message says so.
+# Counted by the hour: because of its mailbox, or because of who runs the recipient's mail.
+HOURLY = """(x.hourly OR EXISTS (
+    SELECT FROM plan_receiver r WHERE r.organisational = x.organisational AND r.operator = p.operator))"""
+
+# What several tenants share has no tenant. What is counted by the hour is counted in every hour that it is part of,
+# limited or not: `hour_at` of the message says so, and gives back to all of them.
 RESERVE = f"""
+WITH paired AS (
+    SELECT p.mailbox_id, p.campaign_id, p.operator, x.domain_id, x.account_id, x.quota_id, x.organisational,
+        {HOURLY} AS hourly
+    FROM plan_pair p JOIN plan_box x ON x.mailbox_id = p.mailbox_id
+)
 INSERT INTO mailboxes_allowance (tenant_id, scope, key, period_start, label, cap, reserved)
 SELECT CASE WHEN used.scope IN ('quota_hour', 'receiver_hour') THEN NULL ELSE %(tenant)s END, used.scope, used.key,
     CASE WHEN used.scope LIKE '%%_hour' THEN %(hour)s ELSE %(day)s::timestamp AT TIME ZONE 'UTC' END,
     used.label, coalesce(cap.cap, {UNLIMITED}), used.count
 FROM (
-    SELECT 'mailbox_day' AS scope, mailbox_id AS key, '' AS label, count(*) AS count FROM plan_pair GROUP BY mailbox_id
-    UNION ALL SELECT 'campaign_day', campaign_id, '', count(*) FROM plan_pair GROUP BY campaign_id
-    UNION ALL SELECT 'tenant_day', %(tenant)s, '', count(*) FROM plan_pair HAVING count(*) > 0
-    UNION ALL SELECT 'domain_day', x.domain_id, '', count(*) FROM plan_pair p
-        JOIN plan_box x ON x.mailbox_id = p.mailbox_id GROUP BY x.domain_id
-    UNION ALL SELECT 'mailbox_hour', mailbox_id, '', count(*) FROM plan_pair
-        WHERE mailbox_id = ANY (%(users)s) GROUP BY mailbox_id
-    UNION ALL SELECT 'domain_hour', x.domain_id, '', count(*) FROM plan_pair p
-        JOIN plan_box x ON x.mailbox_id = p.mailbox_id
-        WHERE x.domain_id = ANY (%(domains)s) GROUP BY x.domain_id
-    UNION ALL SELECT 'account_hour', x.account_id, '', count(*) FROM plan_pair p
-        JOIN plan_box x ON x.mailbox_id = p.mailbox_id
-        WHERE x.account_id = ANY (%(accounts)s) GROUP BY x.account_id
-    UNION ALL SELECT 'quota_hour', x.quota_id, '', count(*) FROM plan_pair p
-        JOIN plan_box x ON x.mailbox_id = p.mailbox_id
-        WHERE x.quota_id = ANY (%(quotas)s) GROUP BY x.quota_id
-    UNION ALL SELECT 'receiver_hour', {RECEIVER_KEY.format(organisational="x.organisational", operator="p.operator")},
-        x.organisational || ' to ' || p.operator, count(*)
-        FROM plan_pair p JOIN plan_box x ON x.mailbox_id = p.mailbox_id
-        JOIN mailboxes_receiverlimit l ON l.operator = p.operator
-        GROUP BY x.organisational, p.operator
+    SELECT 'mailbox_day' AS scope, mailbox_id AS key, '' AS label, count(*) AS count FROM paired GROUP BY mailbox_id
+    UNION ALL SELECT 'campaign_day', campaign_id, '', count(*) FROM paired GROUP BY campaign_id
+    UNION ALL SELECT 'tenant_day', %(tenant)s, '', count(*) FROM paired HAVING count(*) > 0
+    UNION ALL SELECT 'domain_day', domain_id, '', count(*) FROM paired GROUP BY domain_id
+    UNION ALL SELECT 'mailbox_hour', mailbox_id, '', count(*) FROM paired WHERE hourly GROUP BY mailbox_id
+    UNION ALL SELECT 'domain_hour', domain_id, '', count(*) FROM paired WHERE hourly GROUP BY domain_id
+    UNION ALL SELECT 'account_hour', account_id, '', count(*) FROM paired WHERE hourly GROUP BY account_id
+    UNION ALL SELECT 'quota_hour', quota_id, '', count(*) FROM paired
+        WHERE hourly AND quota_id IS NOT NULL GROUP BY quota_id
+    UNION ALL SELECT 'receiver_hour', {RECEIVER_KEY.format(organisational="organisational", operator="operator")},
+        organisational || ' to ' || operator, count(*)
+        FROM paired WHERE hourly GROUP BY organisational, operator
 ) AS used
 LEFT JOIN unnest(%(scopes)s::text[], %(keys)s::bigint[], %(caps)s::int[]) AS cap (scope, key, cap)
     ON cap.scope = used.scope AND cap.key = used.key
@@ -75,22 +76,8 @@ def reserve(
     caps += [("domain_hour", pk, cap) for pk, cap in domains.items()]
     caps += [("account_hour", pk, cap) for pk, cap in accounts.items()]
     # A rolling day has no cap of one hour: whoever has the lock has counted the hours before.
-    quotas = {of.quota_id for of in shared if of.quota_id is not None and of.quota.daily is not None}
-    users = [pk for pk, place in places.items() if place.user_cap is not None]
     scopes, keys, amounts = zip(*caps, strict=True)
-    cursor.execute(
-        RESERVE,
-        {
-            **values,
-            "scopes": list(scopes),
-            "keys": list(keys),
-            "caps": list(amounts),
-            "domains": list(domains),
-            "accounts": list(accounts),
-            "quotas": sorted(quotas),
-            "users": users,
-        },
-    )
+    cursor.execute(RESERVE, {**values, "scopes": list(scopes), "keys": list(keys), "caps": list(amounts)})
 
 
 def rotate(cursor: Any, tenant: Tenant, places: Mapping[int, Place], now: datetime) -> None:
@@ -103,3 +90,22 @@ def rotate(cursor: Any, tenant: Tenant, places: Mapping[int, Place], now: dateti
         virtual.append(place.seat.virtual_time + count / place.seat.weight)
         free.append(place.next_free_at if last is None else last + place.seat.gap)
     cursor.execute(ROTATE, {"tenant": tenant.pk, "now": now, "boxes": list(places), "virtual": virtual, "free": free})
+
+
+# Who comes next begins where the last one ended: nobody is given the same seconds twice.
+TAKE_RATES = """
+UPDATE mailboxes_quotagroup g
+SET next_free_at = greatest(g.next_free_at, %(now)s) + make_interval(secs => taken.count / g.per_second)
+FROM (
+    SELECT x.quota_id, count(*) AS count FROM plan_pair p JOIN plan_box x ON x.mailbox_id = p.mailbox_id
+    WHERE x.quota_id = ANY (%(groups)s) GROUP BY x.quota_id
+) AS taken
+WHERE g.id = taken.quota_id"""
+
+
+def take_rates(cursor: Any, places: Mapping[int, Place], now: datetime) -> None:
+    """Book the seconds of groups that are limited by the second; the run has their rows locked."""
+    caps = {place.caps for place in places.values()}
+    groups = {of.quota_id for of in caps if of.quota_id is not None and of.quota.per_second is not None}
+    if groups:
+        cursor.execute(TAKE_RATES, {"now": now, "groups": sorted(groups)})

@@ -1,7 +1,7 @@
 """Who wants to be written to now: retries, people bound to a mailbox, people who take any.
 
-Read through the demand index by (campaign, open zone), no more rows than there are slots:
-the cost follows what is planned. Gates that are final end the enrolment with the reason.
+Read through indexes by mailbox and by (campaign, open zone), no more rows than there are slots: the cost follows
+what is planned. Who is found is asked by the gates (campaigns.pipeline.gating).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from campaigns.pipeline import receivers
+from campaigns.pipeline import gating, receivers
 from campaigns.pipeline.seats import Place, Running
 from outreach.common.hashing import Hasher
+from tenants.models import Tenant
 
 LOOK_BUDGET = 200_000  # rows a run may look at in vain, beyond four times its slots
 
@@ -24,7 +25,7 @@ CREATE TEMP TABLE IF NOT EXISTS plan_demand (
     kind smallint NOT NULL, message_id bigint, enrolment_id bigint NOT NULL, campaign_id bigint NOT NULL,
     contact_id bigint NOT NULL, step_id bigint NOT NULL, pool_id bigint NOT NULL, mailbox_id bigint,
     due_at timestamptz NOT NULL, closes_at timestamptz NOT NULL, operator text NOT NULL, address_hash bytea,
-    refused text, pair integer, until timestamptz
+    refused text, pair integer, until timestamptz, validity text, company text
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS plan_pair (
     kind smallint NOT NULL, message_id bigint, enrolment_id bigint NOT NULL, campaign_id bigint NOT NULL,
@@ -46,7 +47,8 @@ OPEN = """
 RETRIES = f"""
 INSERT INTO plan_demand
 SELECT 0, r.id, r.enrolment_id, r.campaign_id, r.contact_id, r.step_id, r.pool_id, r.mailbox_id, r.due_at, r.closes_at,
-    r.operator
+    r.operator, NULL, CASE WHEN {gating.IN_CONVERSATION} THEN {gating.OF_CONTACT} END, NULL,
+    CASE WHEN {gating.IN_CONVERSATION} THEN {gating.UNTIL_OF_CONTACT} END, ct.validity, ct.company_domain
 FROM unnest(%(boxes)s::bigint[], %(rooms)s::int[]) AS box (id, room)
 CROSS JOIN LATERAL (
     SELECT m.id, m.enrolment_id, m.campaign_id, m.contact_id, m.step_id, m.mailbox_id, m.due_at, w.pool_id, w.closes_at,
@@ -56,57 +58,43 @@ CROSS JOIN LATERAL (
     JOIN {OPEN} ON w.campaign_id = m.campaign_id AND w.zone = e.zone
     WHERE m.mailbox_id = box.id AND m.status = 'deferred' AND m.due_at <= %(limit)s
     ORDER BY m.due_at LIMIT box.room
-) AS r"""
+) AS r
+JOIN campaigns_contact ct ON ct.id = r.contact_id"""
+
+# What stands in plan_demand for an enrolment `e` of an open pair `w`.
+ENROLLED = f"""e.id, w.campaign_id, e.contact_id, st.step_id, w.pool_id, e.mailbox_id, e.due_at, w.closes_at,
+    coalesce(nullif(ct.operator, ''), 'other'), ct.address_hash,
+    {gating.OF_CONTACT}, w.pair, {gating.UNTIL_OF_CONTACT}, ct.validity, ct.company_domain"""
+
+# Whoever is in the middle of a thread has a mailbox, and is found by it, however many wait for their first mail.
+FOLLOW_UPS = f"""
+INSERT INTO plan_demand
+SELECT 1, NULL, {ENROLLED}
+FROM unnest(%(boxes)s::bigint[], %(rooms)s::int[]) AS box (id, room)
+CROSS JOIN LATERAL (
+    SELECT e.id, e.campaign_id, e.contact_id, e.mailbox_id, e.step, e.due_at, w.pool_id, w.closes_at, w.pair
+    FROM campaigns_enrolment e JOIN {OPEN} ON w.campaign_id = e.campaign_id AND w.zone = e.zone
+    WHERE e.mailbox_id = box.id AND e.due_at <= %(now)s ORDER BY e.due_at LIMIT box.room
+) AS e
+CROSS JOIN LATERAL (SELECT e.campaign_id, e.pool_id, e.closes_at, e.pair) AS w
+JOIN plan_step st ON st.campaign_id = e.campaign_id AND st.position = e.step
+JOIN campaigns_contact ct ON ct.id = e.contact_id"""
+
+UNBOUND = """
+DELETE FROM plan_demand d
+WHERE d.kind = 1 AND NOT EXISTS (SELECT FROM plan_pair p WHERE p.kind = 1 AND p.enrolment_id = d.enrolment_id)"""
 
 PEOPLE = f"""
 INSERT INTO plan_demand
-SELECT CASE WHEN e.mailbox_id IS NULL THEN 2 ELSE 1 END, NULL, e.id, w.campaign_id, e.contact_id, st.step_id, w.pool_id,
-    e.mailbox_id, e.due_at, w.closes_at, coalesce(nullif(ct.operator, ''), 'other'), ct.address_hash,
-    CASE WHEN ct.basis_expires_on < %(day)s THEN 'basis_expired' END, w.pair
+SELECT 2, NULL, {ENROLLED}
 FROM {OPEN}
 CROSS JOIN LATERAL (
     SELECT e.id, e.contact_id, e.mailbox_id, e.step, e.due_at FROM campaigns_enrolment e
-    WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.due_at <= %(now)s
+    WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.mailbox_id IS NULL AND e.due_at <= %(now)s
     ORDER BY e.due_at LIMIT w.most
 ) AS e
 JOIN plan_step st ON st.campaign_id = w.campaign_id AND st.position = e.step
 JOIN campaigns_contact ct ON ct.id = e.contact_id"""
-
-SUPPRESSED = """
-UPDATE plan_demand p SET refused = 'suppressed'
-FROM campaigns_suppression s
-WHERE p.kind > 0 AND s.hash = p.address_hash AND s.lifted_at IS NULL
-  AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s) AND (s.campaign_id IS NULL OR s.campaign_id = p.campaign_id)"""
-
-ANY_WIDE = """
-SELECT EXISTS (
-    SELECT FROM campaigns_suppression s
-    WHERE s.kind <> 'address' AND s.lifted_at IS NULL AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s))"""
-
-SUPPRESSED_WIDE = """
-UPDATE plan_demand p SET refused = 'suppressed'
-FROM (
-    SELECT d.enrolment_id FROM plan_demand d
-    JOIN campaigns_contact ct ON ct.id = d.contact_id
-    CROSS JOIN LATERAL unnest(ct.domain_hashes) AS h (hash)
-    JOIN campaigns_suppression s ON s.hash = h.hash AND s.kind <> 'address' AND s.lifted_at IS NULL
-        AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s)
-        AND (s.campaign_id IS NULL OR s.campaign_id = d.campaign_id)
-    WHERE d.kind > 0
-) AS hit WHERE p.enrolment_id = hit.enrolment_id AND p.kind > 0"""
-
-STOP_REFUSED = """
-WITH gone AS (
-    DELETE FROM plan_demand WHERE refused IS NOT NULL AND until IS NULL RETURNING enrolment_id, refused
-), picked AS (
-    SELECT e.id, gone.refused FROM campaigns_enrolment e JOIN gone ON gone.enrolment_id = e.id
-    ORDER BY e.id FOR UPDATE OF e
-), stopped AS (
-    UPDATE campaigns_enrolment e
-    SET status = 'stopped', stop_reason = picked.refused, due_at = NULL, waits_for = ''
-    FROM picked WHERE e.id = picked.id
-)
-SELECT refused, count(*) FROM gone GROUP BY refused"""
 
 
 @dataclass(slots=True)
@@ -165,24 +153,40 @@ def _values(pairs: Sequence[Pair]) -> dict[str, list[Any]]:
     }
 
 
-def find_retries(cursor: Any, pairs: Sequence[Pair], places: Mapping[int, Place], limit: datetime) -> None:
-    """Put the deferred messages whose mailbox has slots into plan_demand."""
-    boxes = [place.seat for place in places.values() if place.seat.room]
-    cursor.execute(
-        RETRIES,
-        {
-            **_values(pairs),
-            "boxes": [seat.mailbox_id for seat in boxes],
-            "rooms": [seat.room for seat in boxes],
-            "limit": limit,
-        },
-    )
+def find_retries(
+    cursor: Any, pairs: Sequence[Pair], places: Mapping[int, Place], now: datetime, day: date, limit: datetime
+) -> None:  # fmt: skip
+    """Put the deferred messages whose mailbox has slots into plan_demand, and move those who can't be written to."""
+    cursor.execute(RETRIES, {**_values(pairs), **_boxes(places), "now": now, "day": day, "limit": limit})
+    receivers.postpone(cursor, now)
+
+
+def find_follow_ups(
+    cursor: Any, tenant: Tenant, pairs: Sequence[Pair], places: Mapping[int, Place], now: datetime, day: date
+) -> Found:
+    """Put due enrolments that belong to a mailbox with slots into plan_demand, if they pass the gates."""
+    cursor.execute(FOLLOW_UPS, {**_values(pairs), **_boxes(places), "now": now, "day": day})
+    found = Found(looked_at=cursor.rowcount)
+    if found.looked_at:
+        cursor.execute("ANALYZE plan_demand")
+        found.refused.update(gating.ask(cursor, tenant, 1, now))
+    return found
+
+
+def drop_unbound(cursor: Any) -> None:
+    """Forget follow-ups that found no slot: what they count for is mail of a later run."""
+    cursor.execute(UNBOUND)
+
+
+def _boxes(places: Mapping[int, Place]) -> dict[str, list[int]]:
+    free = [place.seat for place in places.values() if place.seat.room > place.seat.taken]
+    return {"boxes": [seat.mailbox_id for seat in free], "rooms": [seat.room - seat.taken for seat in free]}
 
 
 def find_people(
-    cursor: Any, tenant_id: int, pairs: Sequence[Pair], need: Mapping[int, int], now: datetime, day: date
+    cursor: Any, tenant: Tenant, pairs: Sequence[Pair], need: Mapping[int, int], now: datetime, day: date
 ) -> Found:
-    """Put due enrolments that pass the gates into plan_demand, about as many as each pool needs.
+    """Put due enrolments that take any mailbox and pass the gates into plan_demand, about as many as each pool needs.
 
     A pool's need is split over its pairs. Where gates refuse many, or some zones have fewer
     than their part, it looks again with twice the limit, until the need is met, the index is
@@ -195,29 +199,19 @@ def find_people(
         pair.most = min(part, pair.left)
     budget = 4 * sum(need.values()) + LOOK_BUDGET
     while any(pair.most for pair in pairs):
-        cursor.execute("DELETE FROM plan_demand WHERE kind > 0")
+        cursor.execute("DELETE FROM plan_demand WHERE kind = 2")
         cursor.execute(PEOPLE, {**_values(pairs), "now": now, "day": day})
         found.looked_at += cursor.rowcount
         cursor.execute("ANALYZE plan_demand")
         read = _count_by_pair(cursor)
-        found.refused.update(_gate(cursor, tenant_id))
+        found.refused.update(gating.ask(cursor, tenant, 2, now))
         if found.looked_at >= budget or not _widen(pairs, need, read, _count_by_pair(cursor)):
             break
     return found
 
 
-def _gate(cursor: Any, tenant_id: int) -> Counter[str]:
-    """Mark and end what a final gate refuses, move what another one does; return how many by reason."""
-    cursor.execute(SUPPRESSED, {"tenant": tenant_id})
-    cursor.execute(ANY_WIDE, {"tenant": tenant_id})
-    if cursor.fetchone()[0]:
-        cursor.execute(SUPPRESSED_WIDE, {"tenant": tenant_id})
-    cursor.execute(STOP_REFUSED)
-    return Counter(dict(cursor.fetchall())) + receivers.postpone(cursor)
-
-
 def _count_by_pair(cursor: Any) -> dict[int, int]:
-    cursor.execute("SELECT pair, count(*) FROM plan_demand WHERE kind > 0 GROUP BY pair")
+    cursor.execute("SELECT pair, count(*) FROM plan_demand WHERE kind = 2 GROUP BY pair")
     return dict(cursor.fetchall())
 
 

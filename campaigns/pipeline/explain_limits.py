@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from campaigns.pipeline.explain_weigh import Left, Why
-from campaigns.pipeline.limits import RECEIVER_KEY, ROLLING
+from campaigns.pipeline.limits import RECEIVER_KEY, ROLLING, rate_left
 from mailboxes import quotas
 from mailboxes.models import QuotaGroup, ReceiverLimit
 
@@ -62,6 +62,7 @@ class Limits:
     uses: dict[tuple[str, int], Use] = field(default_factory=dict)
     groups: dict[int, quotas.Quota] = field(default_factory=dict)
     group_names: dict[int, str] = field(default_factory=dict)
+    rates_free_at: dict[int, datetime | None] = field(default_factory=dict)
     hour: datetime = datetime.min.replace(tzinfo=UTC)
 
     def use(self, scope: str, key: int) -> Use | None:
@@ -99,7 +100,7 @@ class Limits:
             _, scope, key = why
             if scope == "quota_rate":
                 rate = self.groups[key].per_second or 0
-                now = math.floor(rate * (times.limit - times.now).total_seconds())
+                now = rate_left(rate, self.rates_free_at[key], times.now, times.limit)
                 found[why] = Left(now, math.floor(rate * (closes - times.now).total_seconds()))
                 continue
             use = self.uses[scope, key]
@@ -134,6 +135,7 @@ def load(
     if group_ids:
         for group in QuotaGroup.objects.filter(pk__in=group_ids):
             found.groups[group.pk], found.group_names[group.pk] = group.quota, group.name
+            found.rates_free_at[group.pk] = group.next_free_at
     label = datetime.combine(day, time(), UTC)
     wanted: dict[tuple[str, int], _Wanted] = {}
 

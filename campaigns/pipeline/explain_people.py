@@ -34,9 +34,13 @@ CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE due_at <= %(now)s) AS due, count(*) FILTER (WHERE due_at > %(now)s) AS later,
         min(due_at) FILTER (WHERE due_at <= %(now)s) AS oldest, min(due_at) FILTER (WHERE due_at > %(now)s) AS next
     FROM (
-        SELECT due_at FROM campaigns_enrolment
-        WHERE campaign_id = w.campaign_id AND zone = w.zone AND due_at IS NOT NULL
-        ORDER BY due_at LIMIT %(most)s
+        (SELECT due_at FROM campaigns_enrolment
+        WHERE campaign_id = w.campaign_id AND zone = w.zone AND due_at IS NOT NULL AND mailbox_id IS NULL
+        ORDER BY due_at LIMIT %(most)s)
+        UNION ALL
+        (SELECT due_at FROM campaigns_enrolment
+        WHERE campaign_id = w.campaign_id AND zone = w.zone AND due_at IS NOT NULL AND mailbox_id IS NOT NULL
+        ORDER BY due_at LIMIT %(most)s)
     ) AS every
 ) AS e"""
 
@@ -44,8 +48,13 @@ LATER = """
 SELECT w.campaign_id, e.waits_for, count(*), min(e.due_at)
 FROM unnest(%(campaigns)s::bigint[], %(zones)s::text[], %(limits)s::int[]) AS w (campaign_id, zone, most)
 CROSS JOIN LATERAL (
-    SELECT waits_for, due_at FROM campaigns_enrolment
-    WHERE campaign_id = w.campaign_id AND zone = w.zone AND due_at > %(now)s ORDER BY due_at LIMIT w.most
+    (SELECT waits_for, due_at FROM campaigns_enrolment
+    WHERE campaign_id = w.campaign_id AND zone = w.zone AND due_at > %(now)s AND mailbox_id IS NULL
+    ORDER BY due_at LIMIT w.most)
+    UNION ALL
+    (SELECT waits_for, due_at FROM campaigns_enrolment
+    WHERE campaign_id = w.campaign_id AND zone = w.zone AND due_at > %(now)s AND mailbox_id IS NOT NULL
+    ORDER BY due_at LIMIT w.most)
 ) AS e
 GROUP BY w.campaign_id, e.waits_for"""
 
@@ -59,9 +68,13 @@ WITH seen AS MATERIALIZED (
     FROM unnest(%(campaigns)s::bigint[], %(zones)s::text[], %(limits)s::int[]) AS w (campaign_id, zone, most)
     JOIN campaigns_campaign c ON c.id = w.campaign_id
     CROSS JOIN LATERAL (
-        SELECT e.campaign_id, e.contact_id, e.mailbox_id FROM campaigns_enrolment e
-        WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.due_at <= %(now)s
-        ORDER BY e.due_at LIMIT w.most
+        (SELECT e.campaign_id, e.contact_id, e.mailbox_id FROM campaigns_enrolment e
+        WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.due_at <= %(now)s AND e.mailbox_id IS NOT NULL
+        ORDER BY e.due_at LIMIT w.most)
+        UNION ALL
+        (SELECT e.campaign_id, e.contact_id, e.mailbox_id FROM campaigns_enrolment e
+        WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.due_at <= %(now)s AND e.mailbox_id IS NULL
+        ORDER BY e.due_at LIMIT w.most)
     ) AS e
     JOIN campaigns_contact ct ON ct.id = e.contact_id
 ), of_platform AS MATERIALIZED (

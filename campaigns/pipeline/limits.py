@@ -28,11 +28,14 @@ SELECT g.id FROM mailboxes_quotagroup g WHERE g.id IN (
     JOIN mailboxes_provideraccount a ON a.id = b.home_id WHERE b.tenant_id = %(tenant)s AND b.state <> 'retired')
 ORDER BY g.id FOR NO KEY UPDATE"""
 
+ORGANISATIONS = """
+SELECT DISTINCT organisational FROM mailboxes_sendingdomain WHERE tenant_id = %(tenant)s AND state <> 'retired'"""
+
 LOCK_RECEIVERS = f"""
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT {RECEIVER_KEY.format(organisational="d.organisational", operator="l.operator")} AS key
-    FROM mailboxes_sendingdomain d CROSS JOIN mailboxes_receiverlimit l
-    WHERE d.tenant_id = %(tenant)s AND d.state <> 'retired' AND (l.hourly_cap > 0 OR l.daily_cap > 0)
+    FROM unnest(%(organisations)s::text[]) AS d (organisational) CROSS JOIN mailboxes_receiverlimit l
+    WHERE l.hourly_cap > 0 OR l.daily_cap > 0
     ORDER BY key
 ) AS each"""
 
@@ -55,10 +58,26 @@ class Counted:
     until: datetime
 
 
-def lock(cursor: Any, tenant_id: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What this run alone may count until it ends: quota groups, and what organisations send to receivers."""
+
+    groups: frozenset[int]
+    organisations: frozenset[str]
+
+    def covers(self, quota_id: int | None, organisational: str) -> bool:
+        """Whether a mailbox that is part of these may be planned; one that joined a moment ago waits for a run."""
+        return (quota_id is None or quota_id in self.groups) and organisational in self.organisations
+
+
+def lock(cursor: Any, tenant_id: int) -> Locked:
     """Let no other tenant's run count what this tenant's mailboxes share with its own."""
     cursor.execute(LOCK_GROUPS, {"tenant": tenant_id})
-    cursor.execute(LOCK_RECEIVERS, {"tenant": tenant_id})
+    groups = [pk for (pk,) in cursor.fetchall()]
+    cursor.execute(ORGANISATIONS, {"tenant": tenant_id})
+    organisations = [name for (name,) in cursor.fetchall()]
+    cursor.execute(LOCK_RECEIVERS, {"organisations": organisations})
+    return Locked(frozenset(groups), frozenset(organisations))
 
 
 def used(cursor: Any, counted: Sequence[Counted]) -> list[int]:
@@ -90,6 +109,7 @@ class Caps:
     account_hour: int | None
     quota_id: int | None
     quota: quotas.Quota
+    quota_free_at: datetime | None = None  # until when the seconds of its quota are planned already
 
     @property
     def of_the_hour(self) -> bool:
@@ -109,11 +129,19 @@ class Caps:
         return tuple(found)
 
 
-def lefts(cursor: Any, caps: Iterable[Caps], hour: datetime, day_label: datetime, seconds: float) -> dict[Limit, int]:
-    """How much is left of each limit that these share, below 0 where its cap was lowered under what was reserved.
+def rate_left(per_second: float, free_at: datetime | None, now: datetime, limit: datetime) -> int:
+    """How many messages of a rate per second one run may plan before the limit, after those planned already.
 
-    A run looks `seconds` ahead, which bounds what a rate per second lets it plan.
+    No more than half of them, rounded up, so that tenants that share it all come to their turn.
     """
+    seconds = (limit - max(now, free_at or now)).total_seconds()
+    return math.ceil(math.floor(max(per_second * seconds, 0)) / 2)
+
+
+def lefts(
+    cursor: Any, caps: Iterable[Caps], hour: datetime, day_label: datetime, now: datetime, limit: datetime
+) -> dict[Limit, int]:  # fmt: skip
+    """How much is left of each limit that these share, below 0 where its cap was lowered under what was reserved."""
     known: dict[tuple[str, int], tuple[Limit, int, datetime, datetime]] = {}
     rates: dict[Limit, int] = {}
     for each in caps:
@@ -129,15 +157,15 @@ def lefts(cursor: Any, caps: Iterable[Caps], hour: datetime, day_label: datetime
             if each.quota.daily is not None:
                 known["quota_hour", each.quota_id] = (quota, each.quota.daily, hour - ROLLING, hour)
             if each.quota.per_second is not None:
-                rates[quota] = math.floor(each.quota.per_second * seconds)
+                rates[quota] = rate_left(each.quota.per_second, each.quota_free_at, now, limit)
     counted = [Counted(scope, key, since, until) for (scope, key), (_, _, since, until) in known.items()]
     found = dict(rates)
-    for (limit, cap, _, _), taken in zip(known.values(), used(cursor, counted), strict=True):
-        found[limit] = min(found.get(limit, UNLIMITED), cap - taken)
+    for (of, cap, _, _), taken in zip(known.values(), used(cursor, counted), strict=True):
+        found[of] = min(found.get(of, UNLIMITED), cap - taken)
     return found
 
 
 def users_left(cursor: Any, users: Mapping[int, int], hour: datetime) -> dict[int, int]:
-    """{mailbox id: what its host lets it send yet}, of {mailbox id: messages in 24 hours}."""
+    """{mailbox id: what its host lets it send yet}, of {mailbox id: messages in 24 hours}; below 0: a lowered cap."""
     counted = [Counted("mailbox_hour", pk, hour - ROLLING, hour) for pk in users]
-    return {pk: max(users[pk] - taken, 0) for pk, taken in zip(users, used(cursor, counted), strict=True)}
+    return {pk: users[pk] - taken for pk, taken in zip(users, used(cursor, counted), strict=True)}

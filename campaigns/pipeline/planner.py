@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from campaigns.ledger import moves
 from campaigns.ledger.planning import LOCK_CLASS
 from campaigns.models import PlanRun
 from campaigns.pipeline import booking, demand, limits, pairing, reaper, receivers, seats, windows
+from campaigns.pipeline.booking import HOURLY
 from campaigns.pipeline.limits import UNLIMITED
 from campaigns.pipeline.seats import Running
 from campaigns.services import suppression
@@ -28,25 +30,28 @@ from tenants.models import Tenant
 
 log = structlog.get_logger(__name__)
 
+# In the order in which everybody locks allowances: some are of what another tenant's run counts too.
 BOOK_RETURNS = """
 WITH gone AS (
     DELETE FROM mailboxes_allowancereturn WHERE tenant_id = %(tenant)s RETURNING scope, key, period_start, count
 ), summed AS (
     SELECT scope, key, period_start, sum(count) AS count FROM gone GROUP BY scope, key, period_start
+), locked AS (
+    SELECT al.id, summed.count FROM mailboxes_allowance al
+    JOIN summed ON al.scope = summed.scope AND al.key = summed.key AND al.period_start = summed.period_start
+    ORDER BY al.scope, al.key, al.period_start FOR NO KEY UPDATE OF al
 ), booked AS (
-    UPDATE mailboxes_allowance al SET reserved = greatest(al.reserved - summed.count, 0)
-    FROM summed
-    WHERE al.scope = summed.scope AND al.key = summed.key AND al.period_start = summed.period_start
+    UPDATE mailboxes_allowance al SET reserved = greatest(al.reserved - locked.count, 0)
+    FROM locked WHERE al.id = locked.id
 )
 SELECT coalesce(sum(count) FILTER (WHERE scope = 'tenant_day'), 0) FROM summed"""
 
-# Counted by the hour: because of its mailbox, or because of who runs the recipient's mail.
-HOURLY = """(x.hourly OR EXISTS (
-    SELECT FROM plan_receiver r WHERE r.organisational = x.organisational AND r.operator = p.operator))"""
+# Nothing leaves after the periods that it is counted in; least() passes over null.
+NOT_AFTER = f"least(p.closes_at, %(day_ends)s, CASE WHEN {HOURLY} THEN %(hour_ends)s END)"
 
 REPLAN = f"""
 UPDATE campaigns_message m
-SET status = 'planned', due_at = p.due_at, not_after = p.closes_at, day_on = %(day)s, batch_id = NULL, reason = '',
+SET status = 'planned', due_at = p.due_at, not_after = {NOT_AFTER}, day_on = %(day)s, batch_id = NULL, reason = '',
     operator = p.operator, hour_at = CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END
 FROM plan_pair p
 JOIN plan_box x ON x.mailbox_id = p.mailbox_id
@@ -81,7 +86,7 @@ INSERT INTO campaigns_message
     (tenant_id, campaign_id, step_id, enrolment_id, contact_id, mailbox_id, status, reason, due_at, not_after, day_on,
      hour_at, operator, tries, message_id, wire_message_id, reply_text, outcome, planned_at)
 SELECT %(tenant)s, p.campaign_id, p.step_id, p.enrolment_id, p.contact_id, p.mailbox_id, 'planned', '', p.due_at,
-    p.closes_at, %(day)s, CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END, p.operator, 0,
+    {NOT_AFTER}, %(day)s, CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END, p.operator, 0,
     left(encode(sha256(st.subkey || int8send(p.contact_id)), 'hex'), 26) || '@' || d.name, '', '', '', %(now)s
 FROM plan_pair p
 JOIN plan_step st ON st.step_id = p.step_id
@@ -112,35 +117,52 @@ def run(tenant: Tenant, now: datetime, *, horizon_seconds: float | None = None) 
         zone = ZoneInfo(tenant.time_zone)
         day = windows.day_of(now, zone)
         limit = min(now + horizon, windows.day_ends_at(now, zone))
-        limits.lock(cursor, tenant.pk)
+        locked = limits.lock(cursor, tenant.pk)
         taken_back = reaper.take_back_missed(tenant, now)
         cursor.execute(BOOK_RETURNS, {"tenant": tenant.pk})
         returned = cursor.fetchone()[0]
         campaigns = seats.load_campaigns(cursor, tenant.pk, now, day)
         if tenant.status != Tenant.Status.ACTIVE or not any(campaign.open_until for campaign in campaigns):
             return None
-        return _plan(cursor, tenant, campaigns, now, day, limit, taken_back, returned, started)
+        times = Times(now, day, limit, windows.day_ends_at(now, zone))
+        return _plan(cursor, tenant, campaigns, times, locked, taken_back, returned, started)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a run plans: from `now` to `limit`, on the tenant's `day`, which ends at `day_ends_at`."""
+
+    now: datetime
+    day: date
+    limit: datetime
+    day_ends_at: datetime
+
+    @property
+    def hour(self) -> datetime:
+        return windows.hour_of(self.now)
+
+    @property
+    def hour_ends_at(self) -> datetime:
+        return self.hour + timedelta(hours=1)
 
 
 def _plan(
-    cursor: Any, tenant: Tenant, campaigns: Sequence[Running], now: datetime, day: date, limit: datetime,
-    taken_back: int, returned: int, started: float,
+    cursor: Any, tenant: Tenant, campaigns: Sequence[Running], times: Times, locked: limits.Locked, taken_back: int,
+    returned: int, started: float,
 ) -> PlanRun:  # fmt: skip
-    hour = windows.hour_of(now)
-    hour_ends = hour + timedelta(hours=1)
-    loaded = seats.load(cursor, campaigns, now, day, limit)
-    receivers.prepare(cursor, tenant.pk, loaded.places, now, hour)
+    now, day, limit, hour, hour_ends = times.now, times.day, times.limit, times.hour, times.hour_ends_at
+    loaded = seats.load(cursor, campaigns, now, day, limit, locked)
+    receivers.prepare(cursor, tenant.pk, loaded, now, hour)
     if lowered := _take_back_beyond(cursor, tenant, loaded):
         taken_back += lowered
-        loaded = seats.load(cursor, campaigns, now, day, limit)
-        receivers.prepare(cursor, tenant.pk, loaded.places, now, hour)
+        loaded = seats.load(cursor, campaigns, now, day, limit, locked)
+        receivers.prepare(cursor, tenant.pk, loaded, now, hour)
     places, shared = loaded.places, loaded.shared
     tenant_left = _tenant_left(cursor, tenant, day)
     demand.prepare(cursor, tenant.pk, campaigns, suppression.hasher())
     pairs = demand.open_pairs(campaigns)
     at_first = {campaign.id: campaign.left for campaign in campaigns}
-    demand.find_retries(cursor, pairs, places, limit)
-    receivers.postpone(cursor)
+    demand.find_retries(cursor, pairs, places, now, day, limit)
     retries = pairing.bind(cursor, places, shared, at_first, tenant_left, 0, hour_ends)
     if retries:
         cursor.execute(DROP_LOST_RETRIES)
@@ -150,21 +172,27 @@ def _plan(
     for pair in pairs:
         pair.left = lefts[pair.campaign_id]
 
-    need = pairing.needs(places, shared, tenant_left - retries)
-    slots = sum(need.values())
-    found = demand.find_people(cursor, tenant.pk, pairs, need, now, day)
+    slots = sum(pairing.needs(places, shared, tenant_left - retries).values())
+    follow_ups = demand.find_follow_ups(cursor, tenant, pairs, places, now, day)
     bound = pairing.bind(cursor, places, shared, lefts, tenant_left - retries, 1, hour_ends)
+    demand.drop_unbound(cursor)
     if bound:
         receivers.count(cursor, 1)
         places, lefts = pairing.after_bound(cursor, places, at_first)
-        need = pairing.needs(places, shared, tenant_left - retries - bound)
+        for pair in pairs:
+            pair.left = lefts[pair.campaign_id]
+    need = pairing.needs(places, shared, tenant_left - retries - bound)
+    found = demand.find_people(cursor, tenant, pairs, need, now, day)
     pairing.deal(cursor, places, shared, lefts, need, hour_ends)
 
     cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
     cursor.execute(DROP_LOST_PEOPLE)
     cursor.execute(DROP_STOPPING, {"campaigns": list(lefts)})
     full = pairing.bounds(cursor, places, shared, at_first)
-    values = {"tenant": tenant.pk, "day": day, "hour": hour, "now": now}
+    values = {
+        "tenant": tenant.pk, "day": day, "hour": hour, "now": now, "hour_ends": hour_ends,
+        "day_ends": times.day_ends_at,
+    }  # fmt: skip
     if retries:
         cursor.execute(REPLAN, values)
     cursor.execute(WRITE_MESSAGES, values)
@@ -172,17 +200,18 @@ def _plan(
     cursor.execute(TAKE_PEOPLE)
     booking.reserve(cursor, tenant, campaigns, places, values)
     booking.rotate(cursor, tenant, places, now)
+    booking.take_rates(cursor, places, now)
     return PlanRun.objects.create(
         tenant=tenant,
         started_at=now,
         finished_at=now + timedelta(seconds=time.monotonic() - started),
         seconds=round(time.monotonic() - started, 4),
-        looked_at=found.looked_at + retries,
+        looked_at=found.looked_at + follow_ups.looked_at + retries,
         planned=planned,
         retries=retries,
         returned=returned,
         taken_back=taken_back,
-        refused=dict(found.refused),
+        refused=dict(found.refused + follow_ups.refused),
         limits={
             "slots": slots,
             "mailboxes": len(places),
@@ -197,7 +226,7 @@ def _take_back_beyond(cursor: Any, tenant: Tenant, loaded: seats.Loaded) -> int:
     back = 0
     if loaded.beyond:
         back = moves.take_back("m.mailbox_id = ANY (%(boxes)s)", {"boxes": loaded.beyond}, claimed=False)
-    boxes, operators = receivers.beyond(cursor)
+    boxes, operators = receivers.beyond(cursor, tenant.pk)
     if boxes:
         where = "m.mailbox_id = ANY (%(boxes)s) AND m.operator = ANY (%(operators)s)"
         back += moves.take_back(where, {"boxes": boxes, "operators": operators}, claimed=False)

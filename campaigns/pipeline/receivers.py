@@ -8,12 +8,11 @@ reason is moved to the moment at which it can change, so that the demand index h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from campaigns.pipeline.limits import RECEIVER_KEY, UNLIMITED
-from campaigns.pipeline.seats import Place
+from campaigns.pipeline.seats import Loaded
 
 LOOK_AGAIN = timedelta(hours=1)  # where nobody knows until when
 
@@ -38,7 +37,7 @@ SELECT DISTINCT ON (organisational, operator) organisational, operator, amount, 
     SELECT o.organisational, l.operator, least(of.hour_left, of.day_left) AS amount,
         CASE WHEN of.hour_left <= of.day_left THEN %(hour)s + interval '1 hour'
             ELSE coalesce(taken.first, %(hour)s) + interval '25 hours' END AS until
-    FROM (SELECT DISTINCT organisational FROM plan_box) AS o
+    FROM unnest(%(organisations)s::text[]) AS o (organisational)
     CROSS JOIN mailboxes_receiverlimit l
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(al.reserved), 0) AS day,
@@ -57,7 +56,7 @@ SELECT DISTINCT ON (organisational, operator) organisational, operator, amount, 
     UNION ALL
     SELECT o.organisational, s.operator, CASE WHEN covered THEN 0 ELSE {UNLIMITED} END,
         CASE WHEN covered THEN coalesce(s.until, %(again)s) END
-    FROM (SELECT DISTINCT organisational FROM plan_box) AS o
+    FROM unnest(%(organisations)s::text[]) AS o (organisational)
     JOIN campaigns_stop s ON s.scope = 'receiver'
     CROSS JOIN LATERAL (SELECT s.organisational IN ('', o.organisational) AS covered) AS c
     WHERE s.lifted_at IS NULL AND (s.until IS NULL OR s.until > %(now)s)
@@ -65,9 +64,12 @@ SELECT DISTINCT ON (organisational, operator) organisational, operator, amount, 
 ) AS each
 ORDER BY organisational, operator, amount, until DESC NULLS LAST"""
 
+# Also of mailboxes that have no room left today: what they have waiting counts.
 BEYOND = """
-SELECT coalesce(array_agg(DISTINCT b.mailbox_id), '{}'), coalesce(array_agg(DISTINCT r.operator), '{}')
-FROM plan_receiver r JOIN plan_box b ON b.organisational = r.organisational WHERE r.amount < 0"""
+SELECT coalesce(array_agg(DISTINCT b.id), '{}'), coalesce(array_agg(DISTINCT r.operator), '{}')
+FROM plan_receiver r
+JOIN mailboxes_sendingdomain d ON d.organisational = r.organisational AND d.tenant_id = %(tenant)s
+JOIN mailboxes_mailbox b ON b.domain_id = d.id WHERE r.amount < 0"""
 
 # Bound to a mailbox whose organisation has nothing left there; and those who take any, beyond what all have together.
 FULL_FOR_BOUND = """
@@ -102,14 +104,16 @@ WITH gone AS (
 )
 SELECT refused, count(*) FROM gone GROUP BY refused"""
 
+# One whose own time has not come keeps it; the reason says which ones may be called back before the new time.
 POSTPONE_RETRIES = """
 WITH gone AS (
-    DELETE FROM plan_demand WHERE until IS NOT NULL AND kind = 0 RETURNING message_id, until
+    DELETE FROM plan_demand WHERE until IS NOT NULL AND kind = 0 RETURNING message_id, due_at, refused, until
 ), picked AS (
-    SELECT m.id, gone.until FROM campaigns_message m JOIN gone ON gone.message_id = m.id
-    WHERE m.status = 'deferred' ORDER BY m.id FOR UPDATE OF m
+    SELECT m.id, gone.refused, gone.until FROM campaigns_message m JOIN gone ON gone.message_id = m.id
+    WHERE m.status = 'deferred' AND gone.due_at <= %(now)s ORDER BY m.id FOR UPDATE OF m
 )
-UPDATE campaigns_message m SET due_at = picked.until FROM picked WHERE m.id = picked.id"""
+UPDATE campaigns_message m SET due_at = picked.until, reason = picked.refused
+FROM picked WHERE m.id = picked.id"""
 
 COUNT = """
 UPDATE plan_receiver r SET amount = r.amount - taken.count
@@ -126,8 +130,9 @@ SELECT r.organisational, r.operator, greatest(r.amount, 0) FROM plan_receiver r
 WHERE r.operator IN (SELECT DISTINCT d.operator FROM plan_demand d WHERE d.kind = 2)"""
 
 
-def prepare(cursor: Any, tenant_id: int, places: Mapping[int, Place], now: datetime, hour: datetime) -> None:
+def prepare(cursor: Any, tenant_id: int, loaded: Loaded, now: datetime, hour: datetime) -> None:
     """Make the run's table of mailboxes, and what each organisation may still send to each receiver."""
+    places = loaded.places
     cursor.execute(TABLES)
     caps = [place.caps for place in places.values()]
     cursor.execute(
@@ -142,22 +147,31 @@ def prepare(cursor: Any, tenant_id: int, places: Mapping[int, Place], now: datet
             "hourly": [of.of_the_hour for of in caps],
         },
     )
-    cursor.execute(RECEIVERS, {"tenant": tenant_id, "now": now, "hour": hour, "again": now + LOOK_AGAIN})
+    cursor.execute(
+        RECEIVERS,
+        {
+            "tenant": tenant_id,
+            "organisations": sorted(loaded.organisations),
+            "now": now,
+            "hour": hour,
+            "again": now + LOOK_AGAIN,
+        },
+    )
     cursor.execute("ANALYZE plan_box, plan_receiver")
 
 
-def beyond(cursor: Any) -> tuple[list[int], list[str]]:
+def beyond(cursor: Any, tenant_id: int) -> tuple[list[int], list[str]]:
     """Mailboxes and operators between which more is planned than a lowered limit lets out."""
-    cursor.execute(BEYOND)
+    cursor.execute(BEYOND, {"tenant": tenant_id})
     boxes, operators = cursor.fetchone()
     return boxes, operators
 
 
-def postpone(cursor: Any) -> Counter[str]:
+def postpone(cursor: Any, now: datetime) -> Counter[str]:
     """Move those in plan_demand who can't be written to now; return how many people by reason."""
     cursor.execute(FULL_FOR_BOUND)
     cursor.execute(FULL_FOR_ANY)
-    cursor.execute(POSTPONE_RETRIES)
+    cursor.execute(POSTPONE_RETRIES, {"now": now})
     cursor.execute(POSTPONE_PEOPLE)
     return Counter(dict(cursor.fetchall()))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -115,11 +115,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """{mailbox id: place}, what is left of each limit, and the mailboxes of which more was planned than holds now."""
+    """{mailbox id: place}, what is left of each limit, and the mailboxes of which more was planned than holds now.
+
+    `organisations` are those of all mailboxes that may send, also of those that have no room left today.
+    """
 
     places: dict[int, Place]
     shared: dict[Limit, int]
     beyond: list[int]
+    organisations: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,8 @@ class Row:
     quota_id: int | None
     sendable: bool
 
-    def caps(self, groups: Mapping[int, quotas.Quota]) -> Caps:
+    def caps(self, groups: Mapping[int, QuotaGroup]) -> Caps:
+        group = groups.get(self.quota_id or 0)
         return Caps(
             domain_id=self.domain_id,
             organisational=self.organisational,
@@ -153,11 +158,14 @@ class Row:
             account_id=self.account_id,
             account_hour=self.account_hour,
             quota_id=self.quota_id,
-            quota=groups.get(self.quota_id or 0, quotas.Quota()),
+            quota=group.quota if group else quotas.Quota(),
+            quota_free_at=group.next_free_at if group else None,
         )
 
 
-def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime) -> Loaded:
+def load(
+    cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, limit: datetime, locked: limits.Locked
+) -> Loaded:  # fmt: skip
     """The mailboxes of the campaigns' pools that have a slot before the limit, and what is left to share.
 
     Slots of what is counted by the hour end with the hour, since the next hour has allowances of its own. Who joins or
@@ -168,18 +176,25 @@ def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, li
     hour = windows.hour_of(now)
     cursor.execute(SEATS, {"pools": pools, "day": day, "first_send_after_days": settings.FIRST_SEND_AFTER_DAYS})
     rows = [Row(*row) for row in cursor.fetchall()]
-    groups = {group.pk: group.quota for group in QuotaGroup.objects.filter(pk__in={row.quota_id for row in rows})}
+    rows = [row for row in rows if locked.covers(row.quota_id, row.organisational)]
+    groups = {group.pk: group for group in QuotaGroup.objects.filter(pk__in={row.quota_id for row in rows})}
     caps = {row.mailbox_id: row.caps(groups) for row in rows}
     users = {pk: of.quota.user_daily for pk, of in caps.items() if of.quota.user_daily is not None}
     users_left = limits.users_left(cursor, users, hour) if users else {}
     window_left = {pool_id: _window_left(open_campaigns, pool_id, now) for pool_id in pools}
 
+    sharing = Counter(row.quota_id for row in rows)
+    turn: Counter[int | None] = Counter()
     places: dict[int, Place] = {}
     for row in rows:
+        turn[row.quota_id] += 1
         cap_left = min(row.cap - row.reserved, users_left.get(row.mailbox_id, UNLIMITED))
         if cap_left > 0:  # else out of rotation until it has some again, so that it does not catch up then
             ends = min(limit, hour + timedelta(hours=1)) if caps[row.mailbox_id].of_the_hour else limit
-            seat = _seat(row, caps[row.mailbox_id], cap_left, window_left[row.pool_id], now, ends)
+            seat = _seat(
+                row, caps[row.mailbox_id], cap_left, window_left[row.pool_id], now, ends,
+                (turn[row.quota_id] - 1, sharing[row.quota_id]),
+            )  # fmt: skip
             place = Place(seat, row.cap, caps[row.mailbox_id], users.get(row.mailbox_id), row.free_at)
             places[row.mailbox_id] = place
     if places:
@@ -188,9 +203,10 @@ def load(cursor: Any, campaigns: Iterable[Running], now: datetime, day: date, li
             places[seat.mailbox_id] = replace(places[seat.mailbox_id], seat=seat)
     shared = {of for of in caps.values() if of.limits}
     label = datetime.combine(day, time(), UTC)
-    left = limits.lefts(cursor, shared, hour, label, (limit - now).total_seconds())
-    beyond = [pk for pk, of in caps.items() if any(left[each] < 0 for each in of.limits)]
-    return Loaded(places, {each: max(amount, 0) for each, amount in left.items()}, beyond)
+    left = limits.lefts(cursor, shared, hour, label, now, limit)
+    beyond = [pk for pk, of in caps.items() if users_left.get(pk, 0) < 0 or any(left[each] < 0 for each in of.limits)]
+    organisations = frozenset(row.organisational for row in rows)
+    return Loaded(places, {each: max(amount, 0) for each, amount in left.items()}, beyond, organisations)
 
 
 def _window_left(campaigns: Iterable[Running], pool_id: int, now: datetime) -> timedelta | None:
@@ -202,10 +218,15 @@ def _window_left(campaigns: Iterable[Running], pool_id: int, now: datetime) -> t
 
 
 def _seat(
-    row: Row, caps: Caps, cap_left: int, window_left: timedelta | None, now: datetime, limit: datetime
+    row: Row, caps: Caps, cap_left: int, window_left: timedelta | None, now: datetime, limit: datetime,
+    turn: tuple[int, int],
 ) -> Seat:  # fmt: skip
     gap = slots.gap(timedelta(seconds=row.min_gap_seconds), window_left, cap_left)
     first_at = max(now, row.free_at) if row.free_at else now
+    if (per_second := caps.quota.per_second) is not None:
+        # Its group keeps to the rate in turns, behind what is planned of it already.
+        first_at = max(first_at, max(now, caps.quota_free_at or now) + timedelta(seconds=turn[0] / per_second))
+        gap = max(gap, timedelta(seconds=turn[1] / per_second))
     return Seat(
         mailbox_id=row.mailbox_id,
         pool_id=row.pool_id,

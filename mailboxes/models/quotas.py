@@ -36,6 +36,9 @@ class QuotaGroup(models.Model):
         null=True, blank=True, help_text=_("Messages per 24 hours of one mailbox; empty: what the kind says.")
     )
     per_second = models.FloatField(null=True, blank=True, help_text=_("Messages per second of all together."))
+    next_free_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("Until when its messages per second are planned already.")
+    )
     note = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

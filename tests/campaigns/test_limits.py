@@ -131,7 +131,30 @@ def test_a_rate_per_second_bounds_what_one_run_plans():
     campaign, _ = running(300, 4)
     campaign.pool.mailboxes.update(quota_group=group)
 
-    assert plan(campaign).planned == 90  # a run looks 900 seconds ahead
+    assert plan(campaign).planned == 45  # a run looks 900 seconds ahead, and leaves the half to who comes next
+    due = sorted(Message.objects.values_list("due_at", flat=True))
+    assert due == [NOON + n * timedelta(seconds=10) for n in range(45)]
+    group.refresh_from_db()
+    assert group.next_free_at == NOON + timedelta(seconds=450)
+
+
+def test_tenants_that_share_a_rate_per_second_are_not_given_the_same_seconds():
+    group = QuotaGroup.objects.create(name="ses", kind="ses", per_second=0.1)
+    first, second = (running(300, 4)[0] for _ in range(2))
+    for campaign in (first, second):
+        campaign.pool.mailboxes.update(quota_group=group)
+
+    for minute in range(30):
+        for campaign in (first, second):
+            plan(campaign, NOON + timedelta(minutes=minute))
+
+    due = sorted(Message.objects.values_list("due_at", flat=True))
+    assert 255 <= len(due) <= 264  # one each ten seconds until 15 minutes after the last run
+    round_ = timedelta(seconds=40)  # four mailboxes take turns, and who is the only one comes at its turn
+    for n, at in enumerate(due):
+        assert NOON + n * timedelta(seconds=10) - round_ <= at <= NOON + n * timedelta(seconds=10) + round_
+    counts = [campaign.messages.count() for campaign in (first, second)]
+    assert min(counts) >= 80, counts
 
 
 def test_what_is_taken_back_returns_to_every_scope():
@@ -352,3 +375,98 @@ def test_a_run_names_the_limits_that_it_used_up():
     run = plan(campaign)
 
     assert run.limits == {"slots": 16, "mailboxes": 4, "quota_full": 1, "mailbox_full": 4, "receiver_full": 2}
+
+
+def test_a_lowered_limit_of_a_mailbox_at_its_host_takes_back_what_no_longer_fits():
+    group = QuotaGroup.objects.create(name="workspace", kind="workspace", user_daily_cap=50)
+    campaign, boxes = running(100, 1, fleet={"daily_cap": 40})
+    campaign.pool.mailboxes.update(quota_group=group)
+    assert plan(campaign).planned == 40
+    Message.objects.filter(pk__in=Message.objects.order_by("pk")[:4]).update(status="sent", sent_at=NOON)
+    QuotaGroup.objects.update(user_daily_cap=10)
+
+    run = plan(campaign, NOON + timedelta(minutes=1))
+
+    assert (run.taken_back, run.planned) == (36, 6)
+    assert hours("mailbox_hour") == [(NOON, 10)]
+
+
+def test_a_lowered_limit_of_a_receiver_reaches_mailboxes_whose_day_is_full():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=100)
+    campaign, _ = receiving({"yahoo": 60}, mailboxes=2, fleet={"domains": 1, "daily_cap": 20})
+    assert plan(campaign).planned == 40  # nobody has room left today
+    ReceiverLimit.objects.filter(operator="yahoo").update(hourly_cap=15)
+
+    run = plan(campaign, NOON + timedelta(minutes=1))
+
+    assert (run.taken_back, run.planned) == (40, 15)
+    assert hours("receiver_hour") == [(NOON, 15)]
+
+
+# --- The periods in which mail may leave ------------------------------------------------------------------------
+
+
+def test_nothing_leaves_after_the_hour_or_the_day_that_it_is_counted_in():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=100)
+    campaign, _ = receiving({"yahoo": 5, "other": 5})
+    late = NOON.replace(hour=22, minute=50)
+
+    plan(campaign, late)
+
+    ends = dict(Message.objects.order_by("operator").values_list("operator", "not_after"))
+    assert ends == {"yahoo": NOON.replace(hour=23), "other": NOON.replace(hour=0) + timedelta(days=1)}
+
+
+def test_a_retry_leaves_in_the_hour_that_it_is_counted_in():
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=100)
+    campaign, _ = receiving({"yahoo": 1})
+    plan(campaign)
+    Message.objects.update(status="deferred", tries=1, due_at=NOON + HOUR)
+
+    assert plan(campaign, NOON + HOUR).retries == 1
+
+    assert Message.objects.get().not_after == NOON + 2 * HOUR
+
+
+@pytest.mark.parametrize("limit", ["a receiver's", "a receiver's without numbers", "an account's"])
+def test_what_is_counted_by_the_hour_goes_in_and_out_of_every_hour_that_it_is_part_of(limit):
+    tenant = factories.tenant()
+    group = QuotaGroup.objects.create(name="plain", kind="other")
+    home = factories.account(tenant, quota_group=group, hourly_cap=100 if limit == "an account's" else None)
+    ReceiverLimit.objects.create(operator="yahoo", hourly_cap=100 if limit == "a receiver's" else None)
+    campaign, _ = receiving({"yahoo": 6}, tenant=tenant, mailboxes=2, fleet={"home": home, "domains": 1})
+    plan(campaign)
+    counted = set(Allowance.objects.filter(scope__endswith="_hour").values_list("scope", "reserved"))
+    assert counted == (
+        set()
+        if limit == "a receiver's without numbers"
+        else {("mailbox_hour", 3), ("domain_hour", 6), ("account_hour", 6), ("quota_hour", 6), ("receiver_hour", 6)}
+    )
+
+    moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
+    Enrolment.objects.update(due_at=NOON + timedelta(days=300))
+    plan(campaign)
+
+    assert set(Allowance.objects.values_list("reserved", flat=True)) == {0}
+
+
+def test_a_retry_that_waits_for_its_receiver_is_called_back_but_not_before_its_own_time():
+    now = datetime.now(UTC)
+    campaign, _ = receiving({"yahoo": 2}, mailboxes=1)
+    tenant = Tenant.objects.get(pk=campaign.tenant_id)
+    planner.run(tenant, now)
+    due, early = Message.objects.order_by("pk")
+    Message.objects.filter(pk=due.pk).update(status="deferred", tries=1, due_at=now)
+    Message.objects.filter(pk=early.pk).update(status="deferred", tries=1, due_at=now + timedelta(minutes=10))
+    quotas.limit_receiver("yahoo", hourly_cap=None, daily_cap=0, actor=SYSTEM)
+    assert planner.run(tenant, now + timedelta(seconds=1)).retries == 0
+    due.refresh_from_db()
+    early.refresh_from_db()
+    assert due.due_at > now + HOUR
+    assert early.due_at == now + timedelta(minutes=10)
+
+    quotas.limit_receiver("yahoo", hourly_cap=None, daily_cap=100, actor=SYSTEM)
+
+    assert planner.run(tenant, now + timedelta(seconds=2)).retries == 2
+    early.refresh_from_db()
+    assert early.due_at >= now + timedelta(minutes=10)

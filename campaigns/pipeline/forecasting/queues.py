@@ -33,17 +33,9 @@ class Queue:
                 self.ready.append([step, amount])
 
     def first(self, most: float) -> tuple[float, float]:
-        """Of the first so many who are ready: those who belong to a mailbox, and those who take any."""
-        bound = free = 0.0
-        for step, amount in self.ready:
-            part = min(amount, most - bound - free)
-            if part <= 0:
-                break
-            if step:
-                bound += part
-            else:
-                free += part
-        return bound, free
+        """Of so many who are ready: those who belong to a mailbox, who come first, and those who take any."""
+        bound = min(sum(amount for step, amount in self.ready if step), most)
+        return bound, min(sum(amount for step, amount in self.ready if not step), most - bound)
 
     def serve(self, bound: float, free: float) -> list[tuple[int, float]]:
         """Take so many of either kind out, oldest first; return what steps they were."""

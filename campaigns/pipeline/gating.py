@@ -1,0 +1,148 @@
+"""The gates that a run asks, in order, about those whom it found: who may be written to now, and else when.
+
+Suppressed; invalid; basis expired: these end an enrolment. Not validated; frequency; in conversation; receiver: these
+move it to the moment at which that can change, so that the demand index holds only rows worth a look. What opens a
+gate early makes people due by set (campaigns.ledger.waiting).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from campaigns.pipeline import receivers
+from tenants.models import Tenant
+
+UNKNOWN_SHARE = 0.05  # of a campaign's people, at most, whose address nobody could validate
+
+# Of one contact `ct` and the parameters day and now. Which gate refuses, and until when; both null: none of these does.
+OF_CONTACT = """CASE
+        WHEN ct.validity = 'invalid' THEN 'invalid'
+        WHEN ct.basis_expires_on < %(day)s THEN 'basis_expired'
+        WHEN ct.validity = '' THEN 'validation'
+        WHEN ct.conversation_since IS NOT NULL THEN 'conversation'
+        WHEN ct.quiet_until > %(now)s THEN 'quiet'
+    END"""
+IN_CONVERSATION = "ct.conversation_since IS NOT NULL OR ct.quiet_until > %(now)s"  # asked about retries too
+UNTIL_OF_CONTACT = """CASE
+        WHEN ct.validity = 'invalid' OR ct.basis_expires_on < %(day)s THEN NULL
+        WHEN ct.validity = '' THEN %(now)s + interval '1 hour'
+        WHEN ct.conversation_since IS NOT NULL THEN %(now)s + interval '1 day'
+        WHEN ct.quiet_until > %(now)s THEN ct.quiet_until
+    END"""
+
+SUPPRESSED = """
+UPDATE plan_demand p SET refused = 'suppressed', until = NULL
+FROM campaigns_suppression s
+WHERE p.kind > 0 AND s.hash = p.address_hash AND s.lifted_at IS NULL
+  AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s) AND (s.campaign_id IS NULL OR s.campaign_id = p.campaign_id)"""
+
+ANY_WIDE = """
+SELECT EXISTS (
+    SELECT FROM campaigns_suppression s
+    WHERE s.kind <> 'address' AND s.lifted_at IS NULL AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s))"""
+
+SUPPRESSED_WIDE = """
+UPDATE plan_demand p SET refused = 'suppressed', until = NULL
+FROM (
+    SELECT d.enrolment_id FROM plan_demand d
+    JOIN campaigns_contact ct ON ct.id = d.contact_id
+    CROSS JOIN LATERAL unnest(ct.domain_hashes) AS h (hash)
+    JOIN campaigns_suppression s ON s.hash = h.hash AND s.kind <> 'address' AND s.lifted_at IS NULL
+        AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s)
+        AND (s.campaign_id IS NULL OR s.campaign_id = d.campaign_id)
+    WHERE d.kind > 0
+) AS hit WHERE p.enrolment_id = hit.enrolment_id AND p.kind > 0"""
+
+STOP_REFUSED = """
+WITH gone AS (
+    DELETE FROM plan_demand WHERE refused IS NOT NULL AND until IS NULL RETURNING enrolment_id, refused
+), picked AS (
+    SELECT e.id, gone.refused FROM campaigns_enrolment e JOIN gone ON gone.enrolment_id = e.id
+    ORDER BY e.id FOR UPDATE OF e
+), stopped AS (
+    UPDATE campaigns_enrolment e
+    SET status = 'stopped', stop_reason = picked.refused, due_at = NULL, waits_for = ''
+    FROM picked WHERE e.id = picked.id
+)
+SELECT refused, count(*) FROM gone GROUP BY refused"""
+
+
+# Mail of all campaigns that went out, may have, or is about to, and when.
+MAILED = """m.status IN ('planned', 'claimed', 'committing', 'sent', 'deferred', 'uncertain')
+        AND coalesce(m.sent_at, m.due_at) > %(now)s - make_interval(days => %(days)s)"""
+
+# A person counts once for each message of this run too. The k-th oldest has to leave the days before there is room.
+OFTEN_PERSON = f"""
+UPDATE plan_demand d
+SET refused = 'frequency',
+    until = coalesce(had.times[had.count + r.n - %(most)s], %(now)s) + make_interval(days => %(days)s)
+FROM (
+    SELECT enrolment_id, contact_id, kind,
+        row_number() OVER (PARTITION BY contact_id ORDER BY kind, due_at, enrolment_id) AS n
+    FROM plan_demand WHERE kind > 0 AND refused IS NULL
+) AS r
+CROSS JOIN LATERAL (
+    SELECT count(*)::int AS count, array_agg(coalesce(m.sent_at, m.due_at) ORDER BY coalesce(m.sent_at, m.due_at))
+        AS times
+    FROM campaigns_message m WHERE m.contact_id = r.contact_id AND {MAILED}
+) AS had
+WHERE d.kind = %(kind)s AND r.kind = %(kind)s AND d.enrolment_id = r.enrolment_id AND had.count + r.n > %(most)s"""
+
+OFTEN_COMPANY = f"""
+UPDATE plan_demand d
+SET refused = 'frequency', until = coalesce(had.oldest, %(now)s) + make_interval(days => %(days)s)
+FROM (
+    SELECT enrolment_id, company, kind,
+        row_number() OVER (PARTITION BY company ORDER BY kind, due_at, enrolment_id) AS n
+    FROM plan_demand WHERE kind > 0 AND refused IS NULL AND company <> ''
+) AS r
+LEFT JOIN (
+    SELECT ct.company_domain AS company, count(*) AS count, min(coalesce(m.sent_at, m.due_at)) AS oldest
+    FROM (SELECT DISTINCT company FROM plan_demand WHERE kind > 0 AND refused IS NULL AND company <> '') AS asked
+    JOIN campaigns_contact ct ON ct.tenant_id = %(tenant)s AND ct.company_domain = asked.company
+    JOIN campaigns_message m ON m.contact_id = ct.id AND {MAILED}
+    GROUP BY ct.company_domain
+) AS had ON had.company = r.company
+WHERE d.kind = %(kind)s AND r.kind = %(kind)s AND d.enrolment_id = r.enrolment_id
+  AND coalesce(had.count, 0) + r.n > %(most)s"""
+
+ANY_UNKNOWN = """
+SELECT array_agg(DISTINCT campaign_id) FROM plan_demand WHERE kind = 2 AND validity = 'unknown' AND refused IS NULL"""
+
+# Who was written to before is counted already, so only first steps are asked.
+MANY_UNKNOWN = """
+UPDATE plan_demand d SET refused = 'validation', until = %(now)s + interval '1 day'
+FROM (
+    SELECT enrolment_id, campaign_id,
+        row_number() OVER (PARTITION BY campaign_id ORDER BY due_at, enrolment_id) AS n
+    FROM plan_demand WHERE kind = 2 AND validity = 'unknown' AND refused IS NULL
+) AS r
+JOIN (
+    SELECT c.id, floor(%(share)s * (SELECT count(*) FROM campaigns_enrolment e WHERE e.campaign_id = c.id)) - (
+        SELECT count(DISTINCT ct.id) FROM campaigns_contact ct JOIN campaigns_message m ON m.contact_id = ct.id
+        WHERE ct.tenant_id = %(tenant)s AND ct.validity = 'unknown' AND m.campaign_id = c.id
+          AND m.status NOT IN ('suppressed', 'cancelled')) AS amount
+    FROM unnest(%(campaigns)s::bigint[]) AS c (id)
+) AS room ON room.id = r.campaign_id
+WHERE d.kind = 2 AND d.enrolment_id = r.enrolment_id AND r.n > room.amount"""
+
+
+def ask(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> Counter[str]:
+    """Ask about those of that kind in plan_demand; end or move who is refused; return how many by reason."""
+    values = {"tenant": tenant.pk, "now": now, "days": tenant.frequency_days, "kind": kind}
+    cursor.execute(SUPPRESSED, values)
+    cursor.execute(ANY_WIDE, values)
+    if cursor.fetchone()[0]:
+        cursor.execute(SUPPRESSED_WIDE, values)
+    if tenant.frequency_person is not None:
+        cursor.execute(OFTEN_PERSON, {**values, "most": tenant.frequency_person})
+    if tenant.frequency_company is not None:
+        cursor.execute(OFTEN_COMPANY, {**values, "most": tenant.frequency_company})
+    if kind == 2:
+        cursor.execute(ANY_UNKNOWN)
+        if campaigns := cursor.fetchone()[0]:
+            cursor.execute(MANY_UNKNOWN, {**values, "campaigns": campaigns, "share": UNKNOWN_SHARE})
+    cursor.execute(STOP_REFUSED)
+    return Counter(dict(cursor.fetchall())) + receivers.postpone(cursor, now)
