@@ -40,6 +40,7 @@ class ContactAdmin(Exports, IndexedSearch, TenantAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     inlines = (EnrolmentInline,)
+    change_form_outer_before_template = "console/why_contact.html"
     actions = ("export",)
     exported, exported_as = exporting.export_contacts, "contacts"
     fieldsets = (

@@ -43,6 +43,7 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
     )  # fmt: skip
     list_select_related = ("contact", "campaign", "mailbox")
     sortable_by = ()
+    change_form_outer_before_template = "console/why_message.html"
     change_form_outer_after_template = "console/message_attempts.html"
     fieldsets = (
         (None, {"fields": ("recipient", "from_mailbox", "campaign", "step", "tenant", "enrolment")}),

@@ -9,7 +9,9 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from campaigns.pipeline import explain_mailbox, explain_stops, explain_today
+from campaigns.api.mail import MessageViewSet
+from campaigns.api.people import ContactViewSet
+from campaigns.pipeline import explain_mailbox, explain_message, explain_stops, explain_story, explain_today
 from mailboxes.api.fleet import MailboxViewSet
 
 
@@ -38,6 +40,53 @@ class ExplanationOutput(serializers.Serializer):
     is_estimate = serializers.BooleanField()
     facts = serializers.DictField(child=serializers.CharField())
     figures = serializers.DictField(child=serializers.ListField(child=serializers.DictField()))
+
+
+class CheckOutput(serializers.Serializer):
+    """One gate: whether it lets the mail pass, and the value that it looked at; the first that holds decides."""
+
+    name, title, value = serializers.CharField(), serializers.CharField(), serializers.CharField()
+    passes, decides = serializers.BooleanField(), serializers.BooleanField()
+    until = serializers.DateTimeField(allow_null=True)
+
+
+class StoryPartOutput(serializers.Serializer):
+    """One campaign of a person, or one message."""
+
+    id, name, gate = serializers.IntegerField(), serializers.CharField(), serializers.CharField()
+    sentence, next_at = serializers.CharField(), serializers.DateTimeField(allow_null=True)
+    checks = CheckOutput(many=True)
+    facts = serializers.DictField(child=serializers.CharField())
+
+
+class StoryOutput(serializers.Serializer):
+    """Why a person gets mail or none, or what became of a message."""
+
+    subject, id, name = serializers.CharField(), serializers.IntegerField(), serializers.CharField()
+    at, sentence = serializers.DateTimeField(), serializers.CharField()
+    parts = StoryPartOutput(many=True)
+
+
+class ExplainedContactViewSet(ContactViewSet):
+    """People who may be written to."""
+
+    @extend_schema(responses=StoryOutput)
+    @action(detail=True, methods=["get"])
+    def explain(self, request: Any, pk: str) -> Response:
+        """Why this person gets mail or none, campaign by campaign."""
+        found = explain_story.contact(self.get_object(), explain_today.clock(), knows_platform=False)
+        return Response(StoryOutput(found.as_dict()).data)
+
+
+class ExplainedMessageViewSet(MessageViewSet):
+    """One row for each mail, which alone says whether it went out."""
+
+    @extend_schema(responses=StoryOutput)
+    @action(detail=True, methods=["get"])
+    def explain(self, request: Any, pk: str) -> Response:
+        """What became of it, and what it waits for."""
+        found = explain_message.message(self.get_object(), explain_today.clock())
+        return Response(StoryOutput(found.as_dict()).data)
 
 
 class ExplainedMailboxViewSet(MailboxViewSet):

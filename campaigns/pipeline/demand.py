@@ -143,7 +143,8 @@ def open_pairs(campaigns: Sequence[Running]) -> list[Pair]:
     ]
 
 
-def _values(pairs: Sequence[Pair]) -> dict[str, list[Any]]:
+def values_of(pairs: Sequence[Pair]) -> dict[str, list[Any]]:
+    """The pairs as the parameters of OPEN."""
     return {
         "campaigns": [pair.campaign_id for pair in pairs],
         "zones": [pair.zone for pair in pairs],
@@ -157,7 +158,8 @@ def find_retries(
     cursor: Any, pairs: Sequence[Pair], places: Mapping[int, Place], now: datetime, day: date, limit: datetime
 ) -> None:  # fmt: skip
     """Put the deferred messages whose mailbox has slots into plan_demand, and move those who can't be written to."""
-    cursor.execute(RETRIES, {**_values(pairs), **_boxes(places), "now": now, "day": day, "limit": limit})
+    cursor.execute(RETRIES, {**values_of(pairs), **_boxes(places), "now": now, "day": day, "limit": limit})
+    receivers.mark(cursor)
     receivers.postpone(cursor, now)
 
 
@@ -165,7 +167,7 @@ def find_follow_ups(
     cursor: Any, tenant: Tenant, pairs: Sequence[Pair], places: Mapping[int, Place], now: datetime, day: date
 ) -> Found:
     """Put due enrolments that belong to a mailbox with slots into plan_demand, if they pass the gates."""
-    cursor.execute(FOLLOW_UPS, {**_values(pairs), **_boxes(places), "now": now, "day": day})
+    cursor.execute(FOLLOW_UPS, {**values_of(pairs), **_boxes(places), "now": now, "day": day})
     found = Found(looked_at=cursor.rowcount)
     if found.looked_at:
         cursor.execute("ANALYZE plan_demand")
@@ -200,7 +202,7 @@ def find_people(
     budget = 4 * sum(need.values()) + LOOK_BUDGET
     while any(pair.most for pair in pairs):
         cursor.execute("DELETE FROM plan_demand WHERE kind = 2")
-        cursor.execute(PEOPLE, {**_values(pairs), "now": now, "day": day})
+        cursor.execute(PEOPLE, {**values_of(pairs), "now": now, "day": day})
         found.looked_at += cursor.rowcount
         cursor.execute("ANALYZE plan_demand")
         read = _count_by_pair(cursor)

@@ -213,7 +213,7 @@ def load(
         day=day, hour=hour, day_ends_at=day_ends_at,
     )  # fmt: skip
     waiting = explain_people.load(
-        cursor, list(camps.values()), now=now, limit=times.limit, day=day,
+        cursor, list(camps.values()), tenant=tenant, now=now, limit=times.limit, day=day,
         gated={camp.id for camp in running}, listed=campaign, mailbox=mailbox or None,
     )  # fmt: skip
     for (act, subject), wish in wishes.items():

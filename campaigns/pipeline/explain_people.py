@@ -13,8 +13,9 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from campaigns.ledger import gates
-from campaigns.pipeline import windows
+from campaigns.pipeline import explain_gates, windows
+from outreach.common import isolation
+from tenants.models import Tenant
 
 MOST = 200_000
 LOOK = 5_000
@@ -57,32 +58,6 @@ CROSS JOIN LATERAL (
     ORDER BY due_at LIMIT w.most)
 ) AS e
 GROUP BY w.campaign_id, e.waits_for"""
-
-# The planner's gates, asked in its words about those whom it would look at first. The platform's entries may be out
-# of sight here, so a function is asked for them, once for all.
-LOOKED_AT = f"""
-WITH seen AS MATERIALIZED (
-    SELECT e.campaign_id, e.mailbox_id, ct.id AS contact_id, coalesce(nullif(ct.operator, ''), 'other') AS operator,
-        coalesce(ct.basis_expires_on < %(day)s, FALSE) AS expired, ct.domain_hashes || ct.address_hash AS own,
-        {gates.COVERED} AS covered
-    FROM unnest(%(campaigns)s::bigint[], %(zones)s::text[], %(limits)s::int[]) AS w (campaign_id, zone, most)
-    JOIN campaigns_campaign c ON c.id = w.campaign_id
-    CROSS JOIN LATERAL (
-        (SELECT e.campaign_id, e.contact_id, e.mailbox_id FROM campaigns_enrolment e
-        WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.due_at <= %(now)s AND e.mailbox_id IS NOT NULL
-        ORDER BY e.due_at LIMIT w.most)
-        UNION ALL
-        (SELECT e.campaign_id, e.contact_id, e.mailbox_id FROM campaigns_enrolment e
-        WHERE e.campaign_id = w.campaign_id AND e.zone = w.zone AND e.due_at <= %(now)s AND e.mailbox_id IS NULL
-        ORDER BY e.due_at LIMIT w.most)
-    ) AS e
-    JOIN campaigns_contact ct ON ct.id = e.contact_id
-), of_platform AS MATERIALIZED (
-    SELECT campaigns_platform_suppressed((SELECT array_agg(h.hash) FROM seen, unnest(own) AS h (hash))) AS hash
-)
-SELECT campaign_id, mailbox_id, operator, expired,
-    covered OR EXISTS (SELECT FROM of_platform p WHERE p.hash = ANY (own)) AS suppressed, count(*)
-FROM seen GROUP BY 1, 2, 3, 4, 5"""
 
 RETRIES = """
 SELECT m.campaign_id, m.mailbox_id, e.zone, m.due_at <= %(limit)s, count(*), min(m.due_at)
@@ -228,6 +203,7 @@ def load(
     cursor: Any,
     camps: Sequence[Camp],
     *,
+    tenant: Tenant,
     now: datetime,
     limit: datetime,
     day: date,
@@ -254,7 +230,7 @@ def load(
             waiting.closed[zone] += due
     _later(cursor, pairs, counts, now, found)
     looked_at = [(camp, zone) for camp, zone in pairs if camp.id in gated and zone in camp.open_zones]
-    _look(cursor, [pair for pair in looked_at if counts[pair[0].id, pair[1]][0]], counts, now, day, found)
+    _look(cursor, [pair for pair in looked_at if counts[pair[0].id, pair[1]][0]], counts, tenant, now, day, found)
     _retries(cursor, {camp.id: camp for camp in camps}, limit, mailbox, found)
     cursor.execute(STOPPED, {"campaigns": list(found)})
     for pk, reason, count in cursor.fetchall():
@@ -301,7 +277,7 @@ def _later(
 
 
 def _look(
-    cursor: Any, pairs: Sequence[tuple[Camp, str]], counts: Counts, now: datetime, day: date,
+    cursor: Any, pairs: Sequence[tuple[Camp, str]], counts: Counts, tenant: Tenant, now: datetime, day: date,
     found: Mapping[int, Waiting],
 ) -> None:  # fmt: skip
     if not pairs:
@@ -310,12 +286,19 @@ def _look(
     limits = [max(LOOK // zones_of[camp.id], 100) for camp, _ in pairs]
     for (camp, zone), limit in zip(pairs, limits, strict=True):
         found[camp.id].is_estimate |= counts[camp.id, zone][0] > limit
-    values = {"campaigns": [camp.id for camp, _ in pairs], "zones": [zone for _, zone in pairs], "limits": limits}
-    cursor.execute(LOOKED_AT, {**values, "now": now, "day": day})
-    for pk, mailbox_id, operator, expired, suppressed, count in cursor.fetchall():
+    values = {
+        "campaigns": [camp.id for camp, _ in pairs],
+        "zones": [zone for _, zone in pairs],
+        "pools": [camp.pool_id or 0 for camp, _ in pairs],
+        "closes": [camp.openings[zone].closes_at for camp, zone in pairs],
+        "limits": limits,
+    }
+    with isolation.tenants([tenant.pk], platform=True):  # entries of the platform count, whoever asks
+        rows = explain_gates.count_first(cursor, tenant, values, now, day)
+    for pk, mailbox_id, operator, gate, count in rows:
         waiting = found[pk]
-        if suppressed or expired:
-            waiting.refused["suppressed" if suppressed else "basis_expired"] += count
+        if gate:
+            waiting.refused[gate] += count
         elif mailbox_id is not None:
             waiting.bound[mailbox_id] += count
         else:

@@ -129,8 +129,8 @@ JOIN (
 WHERE d.kind = 2 AND d.enrolment_id = r.enrolment_id AND r.n > room.amount"""
 
 
-def ask(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> Counter[str]:
-    """Ask about those of that kind in plan_demand; end or move who is refused; return how many by reason."""
+def mark(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> None:
+    """Mark in plan_demand who of that kind is refused, by what and until when; nothing else is written."""
     values = {"tenant": tenant.pk, "now": now, "days": tenant.frequency_days, "kind": kind}
     cursor.execute(SUPPRESSED, values)
     cursor.execute(ANY_WIDE, values)
@@ -144,5 +144,11 @@ def ask(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> Counter[str]:
         cursor.execute(ANY_UNKNOWN)
         if campaigns := cursor.fetchone()[0]:
             cursor.execute(MANY_UNKNOWN, {**values, "campaigns": campaigns, "share": UNKNOWN_SHARE})
+
+
+def ask(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> Counter[str]:
+    """Ask about those of that kind in plan_demand; end or move who is refused; return how many by reason."""
+    mark(cursor, tenant, kind, now)
+    receivers.mark(cursor)
     cursor.execute(STOP_REFUSED)
     return Counter(dict(cursor.fetchall())) + receivers.postpone(cursor, now)

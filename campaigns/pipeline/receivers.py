@@ -167,10 +167,14 @@ def beyond(cursor: Any, tenant_id: int) -> tuple[list[int], list[str]]:
     return boxes, operators
 
 
-def postpone(cursor: Any, now: datetime) -> Counter[str]:
-    """Move those in plan_demand who can't be written to now; return how many people by reason."""
+def mark(cursor: Any) -> None:
+    """Mark in plan_demand whose receiver takes no more now, and until when."""
     cursor.execute(FULL_FOR_BOUND)
     cursor.execute(FULL_FOR_ANY)
+
+
+def postpone(cursor: Any, now: datetime) -> Counter[str]:
+    """Move those in plan_demand who can't be written to now; return how many people by reason."""
     cursor.execute(POSTPONE_RETRIES, {"now": now})
     cursor.execute(POSTPONE_PEOPLE)
     return Counter(dict(cursor.fetchall()))

@@ -1,4 +1,4 @@
-"""The pages that say why: of a campaign, a mailbox, a tenant."""
+"""The pages that say why: of a campaign, a mailbox, a tenant; of a person and of a message."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from campaigns.models import Campaign
-from campaigns.pipeline import explain, explain_mailbox, explain_stops, explain_today
+from campaigns.models import Campaign, Contact, Message
+from campaigns.pipeline import (
+    explain,
+    explain_mailbox,
+    explain_message,
+    explain_stops,
+    explain_story,
+    explain_today,
+)
 from campaigns.pipeline.explain_causes import Explanation, Link
+from campaigns.pipeline.explain_story import Story
 from campaigns.pipeline.explain_words import moment
 from mailboxes.models import Mailbox
 from outreach.common import isolation
@@ -46,6 +54,51 @@ def tenant(request: Any, pk: int) -> HttpResponse:
     """Why a tenant sent what it sent today."""
     row = _row(request, Tenant, pk, "tenants.view", "campaigns.view", "mailboxes.view")
     return _page(request, _explained(explain.tenant, row), Link("tenants_tenant", pk=pk))
+
+
+def contact(request: Any, pk: int) -> HttpResponse:
+    """Why a person gets mail or none, campaign by campaign."""
+    row = _row(request, Contact, pk, "campaigns.view")
+    scope = isolation.current()
+    found = explain_story.contact(
+        row, explain_today.clock(), knows_platform=scope is not None and scope.platform
+    )  # fmt: skip
+    return _story(request, found, Link("campaigns_contact", pk=pk))
+
+
+def message(request: Any, pk: int) -> HttpResponse:
+    """What became of a message, and what it waits for."""
+    row = _row(request, Message, pk, "campaigns.view")
+    return _story(request, explain_message.message(row, explain_today.clock()), Link("campaigns_message", pk=pk))
+
+
+def _story(request: Any, found: Story, subject: Link) -> HttpResponse:
+    zone = ZoneInfo(found.zone)
+
+    def when(at: datetime | None) -> str:
+        return moment(at, found.at, zone) if at is not None else ""
+
+    parts = [
+        {
+            "part": part,
+            "url": url_of(request, part.link),
+            "next": when(part.next_at),
+            "checks": [
+                {"check": check, "url": url_of(request, check.link), "until": when(check.until)}
+                for check in part.checks
+            ],
+        }
+        for part in found.parts
+    ]
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Why: %s") % found.name,
+        "found": found,
+        "subject_url": url_of(request, subject),
+        "parts": parts,
+        "at": f"{found.at.astimezone(zone):%H:%M:%S}",
+    }
+    return TemplateResponse(request, "console/explain_story.html", context)
 
 
 def _row(request: Any, model: Any, pk: int, *permissions: str) -> Any:

@@ -56,6 +56,8 @@ class ConsoleSite(OTPAdminSite, UnfoldAdminSite):
             path("explain/campaign/<int:pk>/", self.admin_view(explain.campaign), name="explain_campaign"),
             path("explain/mailbox/<int:pk>/", self.admin_view(explain.mailbox), name="explain_mailbox"),
             path("explain/tenant/<int:pk>/", self.admin_view(explain.tenant), name="explain_tenant"),
+            path("explain/contact/<int:pk>/", self.admin_view(explain.contact), name="explain_contact"),
+            path("explain/message/<int:pk>/", self.admin_view(explain.message), name="explain_message"),
             path("live/", self.admin_view(dashboard.live), name="live"),
             path("sent.json", self.admin_view(dashboard.sent), name="sent_chart"),
             path("waiting/", self.admin_view(waiting.waiting), name="waiting"),

@@ -166,5 +166,5 @@ def test_the_sentence_says_what_decides_and_until_when():
 
     assert scene.explained().sentence == (
         "12 of 40 sent today. 28 wait: 20 for the mailboxes' daily cap (12 of 12) until tomorrow 09:00; "
-        "8 for frequency until 14:00."
+        "8 for the days that lie between mails to one person or company until 14:00."
     )
