@@ -48,11 +48,10 @@ def verify_contacts(tenant_id: int) -> str:
 def _validate(tenant_id: int, which: str, again: str) -> str:
     with isolation.tenants([tenant_id], platform=True):
         tenant = Tenant.objects.get(pk=tenant_id)
-        progress = validation.Progress()
-        for progress in validation.run(
-            tenant, checks.resolver(), actor=SYSTEM, now=now(), choice=Choice(which), seconds=VALIDATE_SECONDS
-        ):
-            pass
+        choice, resolver = Choice(which), checks.resolver()
+        progress = validation.last(
+            validation.run(tenant, resolver, actor=SYSTEM, now=now(), choice=choice, seconds=VALIDATE_SECONDS)
+        )
     if not progress.is_over:
         queues.ring(again, tenant_id, queue="checks")
     return f"{which}: {progress.judged} judged, {progress.asked} domains asked"

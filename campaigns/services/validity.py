@@ -69,7 +69,8 @@ WITH picked AS (
     WHERE c.tenant_id = %(tenant)s AND {only} ORDER BY c.id FOR NO KEY UPDATE OF c
 ), written AS (
     UPDATE campaigns_contact c
-    SET validity = CASE WHEN picked.validity = '' THEN c.validity ELSE picked.validity END, validity_reason = picked.reason, validated_at = %(now)s,
+    SET validity = CASE WHEN picked.validity = '' THEN c.validity ELSE picked.validity END,
+        validity_reason = picked.reason, validated_at = %(now)s,
         operator = CASE WHEN picked.operator = '' THEN c.operator ELSE picked.operator END
     FROM picked WHERE c.id = picked.id
     RETURNING c.id, picked.before, c.validity, c.validity_reason
@@ -139,9 +140,7 @@ def count(tenant_id: int, choice: Choice, *, now: datetime, old_days: int) -> in
         return cursor.fetchone()[0]
 
 
-def people(
-    tenant_id: int, choice: Choice, *, after: int, limit: int, now: datetime, old_days: int
-) -> list[Person]:
+def people(tenant_id: int, choice: Choice, *, after: int, limit: int, now: datetime, old_days: int) -> list[Person]:
     """The next contacts behind the id `after`."""
     sql, values = _where(tenant_id, choice, now, old_days)
     with connection.cursor() as cursor:
@@ -205,10 +204,10 @@ def _take(
         )
     if taken.called_back or taken.taken_back:
         Tenant.objects.filter(pk=tenant.pk).update(plan_wanted_at=Now())
-    totals = Counter[str]()
+    facts: dict[str, Any] = dict(noted)
     for (validity, _), n in taken.counts.items():
-        totals[validity] += n
-    audit.record(actor, act, tenant, **totals, **noted)
+        facts[validity] = facts.get(validity, 0) + n
+    audit.record(actor, act, tenant, **facts)
     return taken
 
 

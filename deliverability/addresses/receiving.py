@@ -54,7 +54,7 @@ def look(resolver: Resolver, domain: str, hosts: MutableMapping[str, bool] | Non
 def _own_address(resolver: Resolver, domain: str) -> Receiving:
     trouble = ""
     for kind in ("A", "AAAA"):
-        answer = resolver.ask(domain, kind)  # type: ignore[arg-type]
+        answer = resolver.ask(domain, kind)
         if answer.records:
             return Receiving("address", OTHER)
         trouble = trouble or (answer.status if answer.is_trouble else "")
@@ -81,7 +81,7 @@ def _has_address(resolver: Resolver, host: str) -> bool | str:
     """Whether it has one; a text says why nobody can tell."""
     trouble = ""
     for kind in ("A", "AAAA"):
-        answer = resolver.ask(host, kind)  # type: ignore[arg-type]
+        answer = resolver.ask(host, kind)
         if answer.records:
             return True
         if answer.status == "nxdomain":  # there is nothing of any type

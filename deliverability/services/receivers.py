@@ -8,11 +8,11 @@ the database while a name server keeps us waiting. What another run has claimed 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Callable, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -34,6 +34,7 @@ CLAIM = 1000  # domains that are claimed and written at once
 CLAIM_SECONDS = 300  # a claim whose process died lapses then
 LOOK_SECONDS = 0.2  # between two looks at what others ask
 MOST_HOSTS = 100_000  # remembered in one run
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Contacts of domains that somebody has asked about already.
 TELL_CONTACTS = """
@@ -91,7 +92,7 @@ class Learned:
 
 
 class Known(NamedTuple):
-    """What is known of a domain. `mail` as in receiving.Receiving; due: it is to be asked again; asking: somebody does."""
+    """What is known of a domain. `mail` as in receiving.Receiving; due: to be asked again; asking: somebody does."""
 
     mail: str
     operator: str
@@ -132,7 +133,7 @@ def learn(tenant: Tenant, resolver: Callable[[], Resolver], *, actor: Actor, now
 def known(names: Collection[str], *, now: datetime, since: datetime | None = None) -> dict[str, Known]:
     """What is known of these domains; those that nobody ever asked about are left out."""
     with connection.cursor() as cursor:
-        cursor.execute(KNOWN, {"names": list(names), "now": now, "since": since or datetime.min.replace(tzinfo=now.tzinfo)})
+        cursor.execute(KNOWN, {"names": list(names), "now": now, "since": since or NEVER})
         return {row[0]: Known(*row[1:]) for row in cursor.fetchall()}
 
 
@@ -146,7 +147,7 @@ def look_up(
     """
     left = sorted(names)
     hosts: dict[str, bool] = {}
-    since = since or datetime.min.replace(tzinfo=now.tzinfo)
+    since = since or NEVER
     while left:
         held: list[str] = []
         for start in range(0, len(left), CLAIM):
@@ -185,7 +186,7 @@ def ask(
 def _claim(names: Sequence[str], now: datetime, since: datetime) -> list[str]:
     """Those that this run asks about: new ones, and those whose turn it is."""
     with connection.cursor() as cursor:
-        values = {"names": list(names), "now": now, "since": since, "lease": CLAIM_SECONDS}
+        values: dict[str, Any] = {"names": list(names), "now": now, "since": since, "lease": CLAIM_SECONDS}
         cursor.execute(CLAIM_NAMES, values)
         return [row[0] for row in cursor.fetchall()]
 
@@ -193,15 +194,13 @@ def _claim(names: Sequence[str], now: datetime, since: datetime) -> list[str]:
 @transaction.atomic
 def _keep(claimed: Sequence[str], heard: Mapping[str, Receiving], now: datetime) -> None:
     """Write what was heard, and give back what there was no time for."""
+    values: dict[str, Any] = {
+        "names": list(heard), "mails": [each.mail for each in heard.values()],
+        "operators": [each.operator for each in heard.values()],
+        "troubles": [each.trouble for each in heard.values()],
+        "now": now, "kept": now - KEPT, "holds": HOLDS, "first": FIRST_PAUSE, "longest": LONGEST_PAUSE,
+    }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(
-            KEEP,
-            {
-                "names": list(heard), "mails": [each.mail for each in heard.values()],
-                "operators": [each.operator for each in heard.values()],
-                "troubles": [each.trouble for each in heard.values()],
-                "now": now, "kept": now - KEPT, "holds": HOLDS, "first": FIRST_PAUSE, "longest": LONGEST_PAUSE,
-            },
-        )  # fmt: skip
+        cursor.execute(KEEP, values)
         if len(heard) < len(claimed):
             cursor.execute(GIVE_BACK, [[name for name in claimed if name not in heard]])

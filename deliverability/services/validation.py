@@ -90,6 +90,14 @@ def run(
     yield progress
 
 
+def last(running: Iterator[Progress]) -> Progress:
+    """Let a run come to its end, and return how far it came."""
+    progress = Progress()
+    for each in running:
+        progress = each
+    return progress
+
+
 def names_of(people: Sequence[Person]) -> list[str]:
     """The domains that DNS has to be asked about for these people, each once."""
     undecided = (person.email_key for person in people if judging.of_address(person.email_key) is None)

@@ -1,8 +1,8 @@
 """A verifier that takes and gives JSON. It works as it is, and shows what an adapter to another service has to do.
 
-    POST URL    Authorization: Bearer KEY
-    {"emails": ["ann@example.org", ...]}
-    200         {"results": [{"email": "ann@example.org", "status": "deliverable", "reason": "accepted_email"}, ...]}
+POST URL    Authorization: Bearer KEY
+{"emails": ["ann@example.org", ...]}
+200         {"results": [{"email": "ann@example.org", "status": "deliverable", "reason": "accepted_email"}, ...]}
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
             name="due_at",
             field=models.DateTimeField(
                 db_default=django.db.models.functions.datetime.Now(),
-                help_text="From then on it is asked again when somebody needs it.",
+                help_text="From then on it is asked again if need be.",
             ),
         ),
         migrations.AddField(

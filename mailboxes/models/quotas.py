@@ -107,7 +107,7 @@ class ReceiverDomain(models.Model):
     )
     failures = models.PositiveSmallIntegerField(db_default=0, help_text=_("Look-ups without an answer, in a row."))
     answered_at = models.DateTimeField(null=True, blank=True)
-    due_at = models.DateTimeField(db_default=Now(), help_text=_("From then on it is asked again when somebody needs it."))
+    due_at = models.DateTimeField(db_default=Now(), help_text=_("From then on it is asked again if need be."))
     asking_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
