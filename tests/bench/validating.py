@@ -18,7 +18,7 @@ from tests.bench.ground import CONTACTS
 from tests.bench.workers import peak
 
 PEOPLE = int(os.environ.get("BENCH_CONTACTS", "100000"))
-DOMAINS = 20_000  # all different, so that a fifth of them or more comes with each chunk
+AT_EACH_DOMAIN = 20  # contacts
 RESET = "UPDATE campaigns_contact SET validity = '', validity_reason = '', validated_at = NULL, operator = ''"
 
 
@@ -31,7 +31,7 @@ def rows(names: frozenset[str], *, quick: bool) -> Iterator[Row]:
     with house.admin() as link:
         link.execute("SET session_replication_role = replica")
         for owner, count in ((tenant, people), (small, people // 10)):
-            link.execute(_contacts(), {"tenant": owner.pk, "count": count, "domains": DOMAINS})
+            link.execute(_contacts(), {"tenant": owner.pk, "count": count, "domains": count // AT_EACH_DOMAIN})
         link.execute("VACUUM (ANALYZE) campaigns_contact")
     ours, asked, peaks, loads = [], [], [], []  # type: ignore[var-annotated]
     with zones.process("localhost") as server:
@@ -45,9 +45,9 @@ def rows(names: frozenset[str], *, quick: bool) -> Iterator[Row]:
                       f"load {loads[-1]}")  # fmt: skip
         _, _, small_mib = validated(small.slug, server, people // 10)
     yield Row(
-        "validation", "rows/s", ours, [], 5000, True, absolute=True, peak_mib=peaks, loads=loads,
+        "validation", "rows/s", ours, [], 3300, True, absolute=True, peak_mib=peaks, loads=loads,
         details={"domains_asked": asked[-1], "seconds": round(people / ours[-1], 1)},
-        note=f"{people} contacts of {min(people, DOMAINS)} domains, start to end of the command, none known before; "
+        note=f"{people} contacts of {people // AT_EACH_DOMAIN} domains, start to end of the command, none known before; "
         f"the name server runs beside it",
     )  # fmt: skip
     yield Row(

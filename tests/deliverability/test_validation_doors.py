@@ -17,7 +17,7 @@ from outreach import cron
 from outreach.common import freshness
 from tests import factories
 from tests.api.conftest import Api, key_of
-from tests.console.conftest import analyst, as_analyst, as_chief, chief, client_of, person  # noqa: F401
+from tests.console.conftest import client_of, person
 from tests.console.test_actions import act, said
 from tests.deliverability.test_validation import firm, people, verdicts
 
