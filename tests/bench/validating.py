@@ -47,8 +47,8 @@ def rows(names: frozenset[str], *, quick: bool) -> Iterator[Row]:
     yield Row(
         "validation", "rows/s", ours, [], 3300, True, absolute=True, peak_mib=peaks, loads=loads,
         details={"domains_asked": asked[-1], "seconds": round(people / ours[-1], 1)},
-        note=f"{people} contacts of {people // AT_EACH_DOMAIN} domains, start to end of the command, none known before; "
-        f"the name server runs beside it",
+        note=f"{people} contacts of {people // AT_EACH_DOMAIN} domains, none known before, start to end; "
+        "the name server runs beside it",
     )  # fmt: skip
     yield Row(
         "validation_memory", "MiB", peaks, [], 200, False, absolute=True, loads=loads,
