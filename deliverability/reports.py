@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from campaigns.models import Contact
 from deliverability.dns import records, verdict
 from deliverability.dns.findings import Finding, found
 from deliverability.dns.records import Record
 from deliverability.models import DomainCheck
 from deliverability.services import checks
 from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
+from outreach.common import freshness
 from tenants.models import Tenant
 
 ORDER: tuple[verdict.Who, ...] = ("dns", "registrar", "ops", "nobody")
@@ -164,3 +166,13 @@ def _held(found: dict[int, OfTenant]) -> list[tuple[int, Held]]:
             lookups = {"home__id__exact": account.pk}
             rows.append((account.tenant_id, Held("account", account.n, lookups, str(account), account.state_reason)))
     return rows
+
+
+def verdicts(tenants: Sequence[Tenant]) -> list[tuple[Tenant, list[tuple[str, str, int]]]]:
+    """How many contacts of each tenant have which verdict for which reason, the most first; kept for a moment."""
+
+    def count(tenant_id: int) -> list[tuple[str, str, int]]:
+        rows = Contact.objects.filter(tenant_id=tenant_id).order_by().values_list("validity", "validity_reason")
+        return sorted(rows.annotate(n=Count("pk")), key=lambda row: (-row[2], row))
+
+    return [(row, freshness.kept(("verdicts", row.pk), lambda pk=row.pk: count(pk))) for row in tenants]

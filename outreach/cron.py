@@ -21,8 +21,8 @@ from django.db.models import Q
 
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns, stops
-from deliverability.services import checks
+from campaigns.services import campaigns, stops, validity
+from deliverability.services import checks, verifying
 from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
 from mailboxes.services import uploads as mailbox_uploads
@@ -203,6 +203,24 @@ def find_receivers() -> int:
     return len(tenants)
 
 
+def validate_contacts() -> int:
+    """Ring for the tenants that have contacts without a verdict, however they came in."""
+    tenants = validity.tenants_with_new()
+    for tenant_id in tenants:
+        queues.ring("deliverability.tasks.validate_contacts", tenant_id, queue="checks")
+    return len(tenants)
+
+
+def revalidate_contacts() -> int:
+    """Ring for the tenants that send: unknown verdicts, old ones, and what a paid verifier may be asked about."""
+    tenants = _sending()
+    for tenant in tenants:
+        queues.ring("deliverability.tasks.revalidate_contacts", tenant.pk, queue="checks")
+        if verifying.is_wanted(tenant):
+            queues.ring("deliverability.tasks.verify_contacts", tenant.pk, queue="checks")
+    return len(tenants)
+
+
 def forget_checks() -> int:
     """Delete the checks of domains that nobody needs any more."""
     return each(Tenant.objects.order_by("pk"), lambda tenant: checks.forget(tenant.pk, now=now()))
@@ -239,6 +257,8 @@ def table() -> list[Work]:
         Work("forget_checks", forget_checks, 6 * 3600),
         Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
         Work("find_receivers", find_receivers, settings.RECEIVERS_EVERY_SECONDS),
+        Work("validate_contacts", validate_contacts, settings.VALIDATE_EVERY_SECONDS),
+        Work("revalidate_contacts", revalidate_contacts, settings.REVALIDATE_EVERY_SECONDS),
         Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
         Work("uploads", uploads, 10),
         Work("forget_uploads", forget_uploads, 600),

@@ -202,6 +202,21 @@ TRACKING_TARGET = env.str("TRACKING_TARGET", default=urlsplit(PUBLIC_URL).hostna
 DMARC_REPORTS = env.str("DMARC_REPORTS", default="")  # address that takes reports; empty: each domain's postmaster
 FIRST_SEND_AFTER_DAYS = env.int("FIRST_SEND_AFTER_DAYS", default=14)  # after a domain's registration
 
+# --- Addresses of contacts --------------------------------------------------------------------------
+
+VALIDATION_AT_ONCE = env.int("VALIDATION_AT_ONCE", default=64)  # recipients' domains asked about together
+VALIDATION_DAYS = env.int("VALIDATION_DAYS", default=30)  # a verdict that old is renewed before the next mail
+VALIDATE_EVERY_SECONDS = env.float("VALIDATE_EVERY_SECONDS", default=20)  # whether somebody waits for a verdict
+REVALIDATE_EVERY_SECONDS = env.float("REVALIDATE_EVERY_SECONDS", default=600)  # what was unknown, or is old
+VERIFIER = env.str("VERIFIER", default="")  # dotted path of an adapter to a paid verifier of addresses; empty: none
+VERIFIER_URL = env.str("VERIFIER_URL", default="")
+VERIFIER_KEY = env.str("VERIFIER_KEY", default="")
+VERIFIER_TENANTS = env.list("VERIFIER_TENANTS", default=[])  # slugs of those whose addresses it may get
+VERIFIER_PRICE = env.str("VERIFIER_PRICE", default="0 EUR")  # of one address
+VERIFIER_PER_DAY = env.int("VERIFIER_PER_DAY", default=1000)  # addresses of one tenant in a UTC day, and what they
+VERIFIER_COST_PER_DAY = env.int("VERIFIER_COST_PER_DAY", default=10)  # may cost, in the currency of the price
+VERIFIER_SECONDS = env.int("VERIFIER_SECONDS", default=120)  # of one run
+
 # --- Django --------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

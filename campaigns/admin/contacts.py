@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.admin.searching import IndexedSearch
-from campaigns.models import Contact, Enrolment
+from campaigns.models import Enrolment
 from campaigns.services import exporting
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to
@@ -28,8 +28,9 @@ class EnrolmentInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("campaign", "mailbox")
 
 
-@admin.register(Contact)
-class ContactAdmin(Exports, IndexedSearch, TenantAdmin):
+class ContactPages(Exports, IndexedSearch, TenantAdmin):
+    """Registered by deliverability, which adds the verdicts on addresses."""
+
     area = "campaigns"
     address_lookup = "address_hash"
     search_help_text = _("A whole e-mail address or a row number; else the beginning of a name, company or address.")

@@ -29,6 +29,7 @@ class ContactOutput(Output):
         fields = (
             *("id", "email", "first_name", "last_name", "company", "country", "time_zone", "person_kind"),
             *("source", "lawful_basis", "basis_date", "basis_expires_on", "basis_evidence", "fields", "created_at"),
+            *("validity", "validity_reason", "validated_at"),
         )
 
 
@@ -83,7 +84,14 @@ class SuppressionResult(serializers.Serializer):
 class ContactFilters(filters.FilterSet):
     email = filters.CharFilter(method="by_email", max_length=254)
     contact_list = IdFilter(field_name="entries__contact_list")
+    validity = filters.ChoiceFilter(
+        method="by_validity", choices=[("new", "not validated yet"), *Contact.Validity.choices[1:]]
+    )
     created_since, created_before = since("created_at"), before("created_at")
+
+    def by_validity(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        """A verdict on the address; `new` for those without one."""
+        return rows.filter(validity="" if value == "new" else value)
 
     def by_email(self, rows: QuerySet, name: str, value: str) -> QuerySet:
         """The one contact of that address, in whatever way it is written."""

@@ -23,6 +23,12 @@ UPDATE campaigns_message m SET due_at = now(), reason = '' WHERE m.id IN (
     WHERE tenant_id = ANY (%(tenants)s) AND status = 'deferred' AND reason = %(kind)s AND due_at > now()
     ORDER BY id FOR UPDATE)"""
 
+LOOK_NOW_AT_PEOPLE = """
+UPDATE campaigns_enrolment e SET due_at = now(), waits_for = '' WHERE e.id IN (
+    SELECT id FROM campaigns_enrolment
+    WHERE contact_id = ANY (%(people)s) AND tenant_id = %(tenant)s AND waits_for = %(kind)s AND due_at > now()
+    ORDER BY id FOR UPDATE)"""
+
 
 def look_now(tenant_ids: Sequence[int], kind: str = RECEIVER) -> int:
     """Make those due who wait for that: a stop was lifted, a limit raised, an address validated. Returns how many.
@@ -35,4 +41,11 @@ def look_now(tenant_ids: Sequence[int], kind: str = RECEIVER) -> int:
         values: dict[str, Any] = {"tenants": list(tenant_ids), "kind": kind}
         cursor.execute(RETRIES, values)
         cursor.execute(PEOPLE, values)
+        return cursor.rowcount
+
+
+def look_now_at(tenant_id: int, contact_ids: Sequence[int], kind: str) -> int:
+    """Make these people of one tenant due where they wait for that. Returns how many enrolments."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOOK_NOW_AT_PEOPLE, {"people": list(contact_ids), "tenant": tenant_id, "kind": kind})
         return cursor.rowcount

@@ -1,5 +1,5 @@
 """Pages about what the world says."""
 
-from deliverability.admin import checks, domains
+from deliverability.admin import checks, contacts, domains, verifiers
 
-__all__ = ["checks", "domains"]
+__all__ = ["checks", "contacts", "domains", "verifiers"]

@@ -23,7 +23,7 @@ from unfold.widgets import (
 from mailboxes.models import QuotaGroup, ReceiverDomain, ReceiverLimit
 from mailboxes.services import quotas
 from tenants.admin.base import TenantAdmin
-from tenants.admin.columns import link_to
+from tenants.admin.columns import labelled, link_to
 
 GROUP_FIELDS = ("name", "kind", "licences", "is_trial", "daily_cap", "user_daily_cap", "per_second", "note")
 
@@ -172,7 +172,9 @@ class ReceiverLimitAdmin(OfThePlatform):
 
 @admin.register(ReceiverDomain)
 class ReceiverDomainAdmin(OfThePlatform):
-    list_display = ("name", "operator", "checked_at")
-    fields = list_display
+    list_display = ("name", "mail_label", "operator", "trouble", "failures", "checked_at", "due_at")
+    fields = (*list_display[:5], "answered_at", *list_display[5:])
     search_fields = ("name",)
-    list_filter = ("operator",)
+    list_filter = ("mail", "operator")
+
+    mail_label = labelled("mail", gettext_lazy("mail"))

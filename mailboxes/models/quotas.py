@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from mailboxes import quotas
@@ -84,16 +85,48 @@ class ReceiverLimit(models.Model):
 
 
 class ReceiverDomain(models.Model):
-    """Who runs the mail of a recipients' domain, told from its MX records; of no tenant, since DNS is public."""
+    """What DNS says of a recipients' domain: where its mail goes and who runs it; of no tenant, since DNS is public.
+
+    One row is one look-up for all tenants. While `asking_until` lies ahead somebody asks, and nobody else does. An
+    answer holds until `due_at`; after trouble (a time-out, SERVFAIL) what was known stays, and the pauses grow with
+    `failures` in a row. `mail` is empty where nobody could tell yet.
+    """
+
+    class Mail(models.TextChoices):
+        UNKNOWN = "", _("not known")
+        MX = "mx", _("has an MX")
+        ADDRESS = "address", _("no MX, an address of its own")
+        NULL_MX = "null_mx", _("takes no mail (null MX)")
+        NO_MX = "no_mx", _("neither MX nor address")
+        DEAD_MX = "dead_mx", _("the hosts of its MX have no address")
+        NO_DOMAIN = "no_domain", _("does not exist")
 
     name = models.CharField(max_length=253, unique=True)
     operator = models.CharField(max_length=16)
     checked_at = models.DateTimeField()
+    mail = models.CharField(max_length=10, choices=Mail, blank=True, db_default="")
+    trouble = models.CharField(
+        max_length=10, blank=True, db_default="", help_text=_("What stood in the way of the last answer.")
+    )
+    failures = models.PositiveSmallIntegerField(db_default=0, help_text=_("Look-ups without an answer, in a row."))
+    answered_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(db_default=Now(), help_text=_("From then on it is asked again if need be."))
+    asking_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("name",)
         verbose_name = _("recipients' domain")
         verbose_name_plural = _("recipients' domains")
+        indexes = [models.Index(fields=["due_at"], condition=Q(failures__gt=0), name="receiverdomain_trouble")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(mail__in=["", "mx", "address", "null_mx", "no_mx", "dead_mx", "no_domain"]),
+                name="receiverdomain_mail_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(mail="") | Q(answered_at__isnull=False), name="receiverdomain_answer_has_time"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

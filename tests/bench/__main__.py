@@ -34,6 +34,12 @@ def importing(names: frozenset[str], quick: bool) -> Iterable[Row]:
     return importing.rows(names, quick=quick)
 
 
+def validating(names: frozenset[str], quick: bool) -> Iterable[Row]:
+    from tests.bench import validating
+
+    return validating.rows(names, quick=quick)
+
+
 def mailboxes(names: frozenset[str], quick: bool) -> Iterable[Row]:
     from tests.bench import mailboxes
 
@@ -63,6 +69,7 @@ GROUPS: tuple[tuple[Callable[[frozenset[str], bool], Iterable[Row]], tuple[str, 
     (sending, ("campaign", "post_office", "cpu", "never_doubling")),
     (planning, ("planner", "planner_10k", "planner_growth", "planner_list")),
     (importing, ("import", "import_memory")),
+    (validating, ("validation", "validation_memory")),
     (mailboxes, ("import_mailboxes", "import_mailboxes_memory")),
     (auditing, ("audit_verify",)),
     (walls, ("walls_planner", "walls_import", "walls_sending")),

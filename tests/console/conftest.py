@@ -16,7 +16,7 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from campaigns.models import Attempt, Batch, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
 from campaigns.services import suppression
 from deliverability.dns.findings import found
-from deliverability.models import DomainCheck
+from deliverability.models import DomainCheck, VerifierUse
 from mailboxes.models import (
     Allowance,
     AllowanceReturn,
@@ -194,6 +194,10 @@ class World:
         DomainCheck.objects.create(
             tenant=self.tenant, domain=box.domain, at=now(), level="fail", outcome="failed",
             findings=[found("spf", "fail", "missing", "There is no <b>SPF</b> record.", "Publish one.").as_dict()],
+        )  # fmt: skip
+        VerifierUse.objects.create(
+            tenant=self.tenant, verifier="json_api", day=now().date(), asked=20, answered=18, cost="0.0800",
+            currency="EUR",
         )  # fmt: skip
         edit = BulkEdit.objects.create(
             tenant=self.tenant, wish={"daily_cap": 30}, mailbox_ids=[box.pk], by_kind="system", changed=1,

@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.db import connection
 from django.urls import reverse
 
-from campaigns.admin.contacts import ContactAdmin
+from campaigns.admin.contacts import ContactPages
 from outreach.checks import is_of_tenants
 from outreach.common import isolation
 from tenants.admin.base import TenantAdmin
@@ -85,7 +85,7 @@ def test_the_walk_finds_an_admin_that_shows_everything(world, strangers_client, 
         def visible_to(self, request, queryset):
             return queryset
 
-    monkeypatch.setattr(ContactAdmin, "visible_to", Unscoped.visible_to)
+    monkeypatch.setattr(ContactPages, "visible_to", Unscoped.visible_to)
 
     walk = Walk(strangers_client, world)
     walk.lists()

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from deliverability.dns.resolver import Resolver
+from tests.console.conftest import analyst, as_analyst, as_chief, chief
 from tests.deliverability.name_server import NameServer
+
+__all__ = ["analyst", "as_analyst", "as_chief", "chief", "resolver", "server"]
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ READS = {
     "deliverability.checks.address_of", "deliverability.checks.findings_of", "deliverability.checks.latest",
     "deliverability.checks.look", "deliverability.checks.questions", "deliverability.checks.resolver",
     "deliverability.checks.tenants_with_due", "deliverability.checks.wanted_of",
-    "deliverability.receivers.ask", "deliverability.receivers.operator_of",
+    "campaigns.validity.count", "campaigns.validity.people", "campaigns.validity.tenants_with_new",
+    "deliverability.receivers.ask", "deliverability.receivers.known",
+    "deliverability.validation.last", "deliverability.validation.names_of", "deliverability.validation.verdicts",
+    "deliverability.verifying.chosen", "deliverability.verifying.is_wanted", "deliverability.verifying.price",
     "mailboxes.capacity.load", "mailboxes.capacity.standard_plan",
     "mailboxes.quarantine.open_case", "mailboxes.quarantine.probation", "mailboxes.reserves.brake_of",
     "mailboxes.reserves.candidates", "mailboxes.reserves.foresee", "mailboxes.reserves.growing_of",
@@ -84,6 +87,7 @@ PARTS = {
     "mailboxes.uploads.ring",
     "mailboxes.uploads.ring_again",
     "mailboxes.ramp.come_back",  # part of a release from quarantine
+    "deliverability.receivers.look_up",  # of a validation, or of learn; DNS is no tenant's
     "deliverability.checks.forget",  # keeps the time for which checks are kept
     "mailboxes.domains.locked",
     "mailboxes.domains.mailboxes_of",

@@ -95,5 +95,5 @@ def test_the_files_of_the_first_campaign_are_taken():
 
 def test_commands_of_the_first_campaign_exist():
     named = set(re.findall(r"^\$M (\w+)", README, re.MULTILINE))
-    assert len(named) == 9
+    assert len(named) == 10
     assert named <= set(get_commands())

@@ -139,6 +139,7 @@ class Command(BaseCommand):
             ("Mailboxes from CSV", demo.import_mailboxes),
             ("Their records in DNS", demo.check_domains),
             ("Contacts from CSV", demo.import_contacts),
+            ("Their addresses, by DNS", demo.validate_contacts),
             ("Campaigns from YAML", demo.create_campaigns),
         )
         for title, step in steps:
