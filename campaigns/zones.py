@@ -1,9 +1,9 @@
 """The time zone that goes without saying in a country, from the tables of the time zone database.
 
-The rule: a country with one zone has that one. Of a country with several the zone of DOMINANT holds, where either all of
-them show the same clock all year round (Germany has a second zone for one village), or nine of ten inhabitants or
-more live by that clock. Everywhere else (US, CA, AU, RU, MX, ID, CD, ...) a country says nothing, and who asks has to
-fall back on something else.
+The rule: a country with one zone has that one. Of a country with several the zone of DOMINANT holds, where either
+all of them show the same clock all year round (Germany has a second zone for one village), or nine of ten
+inhabitants or more live by that clock. Everywhere else (US, CA, AU, RU, MX, ID, CD, ...) a country says nothing, and
+who asks has to fall back on something else.
 """
 
 from __future__ import annotations

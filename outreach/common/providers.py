@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from outreach.common import public_suffixes
+
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
@@ -67,3 +69,14 @@ def free_mail() -> frozenset[str]:
     lines = Path(__file__).with_name("free_mail.txt").read_text(encoding="utf-8").splitlines()
     listed = {line.partition("#")[0].strip() for line in lines} - {""}
     return frozenset(listed | SPELLINGS.keys())
+
+
+def company_domain(domain: str) -> str:
+    """The domain that stands for whom an address at `domain` works for, "" where anybody can have an address.
+
+    mail.acme.co.uk belongs to acme.co.uk.
+    """
+    if domain in free_mail():
+        return ""
+    own = public_suffixes.organisational(domain)
+    return "" if own in free_mail() else own
