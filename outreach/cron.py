@@ -19,9 +19,9 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from campaigns.models import Campaign
+from campaigns.models import Campaign, ContactUpload
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns, stops
+from campaigns.services import campaigns, contact_imports, stops
 from deliverability.services import checks
 from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
@@ -36,7 +36,7 @@ LEASE = "cron"
 LEASE_SECONDS = 45
 RENEW_SECONDS = 15
 TICK_SECONDS = 0.2
-UPLOADS: tuple[type[FileUpload], ...] = (Upload,)
+UPLOADS: tuple[type[FileUpload], ...] = (Upload, ContactUpload)
 
 TAKE_LEASE = """
 INSERT INTO tenants_lease (name, holder, until)
@@ -184,8 +184,12 @@ def months() -> int:
 
 
 def forget_undo() -> int:
-    """Delete what could undo old imports and bulk edits of mailboxes, with the passwords that imports replaced."""
-    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk) + editing.forget(tenant.pk))
+    """Delete what could undo old imports and bulk edits, with the passwords that imports replaced."""
+    return each(Tenant.objects.order_by("pk"), _forget_undo)
+
+
+def _forget_undo(tenant: Tenant) -> int:
+    return undo.forget(tenant.pk) + editing.forget(tenant.pk) + contact_imports.forget(tenant.pk)
 
 
 def check_domains() -> int:

@@ -78,5 +78,5 @@ def company_domain(domain: str) -> str:
     """
     if domain in free_mail():
         return ""
-    own = public_suffixes.organisational(domain)
+    own = public_suffixes.look_up(domain)
     return "" if own in free_mail() else own
