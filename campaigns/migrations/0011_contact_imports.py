@@ -311,6 +311,12 @@ class Migration(migrations.Migration):
             model_name="importedcontact",
             constraint=models.UniqueConstraint(fields=("of", "contact_ref"), name="importedcontact_once"),
         ),
+        migrations.AddIndex(
+            model_name="contact",
+            index=models.Index(
+                condition=models.Q(("tags", []), _negated=True), fields=["tenant", "id"], name="contact_tagged"
+            ),
+        ),
         AddTenantKeys("ContactUpload"),
         AddTenantKeys("ContactUploadPart", "ImportedContact", unique=False),
         ProtectTenantRows("ContactUpload", "ContactUploadPart", "ImportedContact"),

@@ -391,7 +391,7 @@ def test_a_file_a_little_too_large_is_refused_in_words(tenant, browser, settings
     [
         ("../../etc/passwd", "passwd"),
         ("C:\\Users\\me\\fleet.csv", "fleet.csv"),
-        ("..", "mailboxes"),
+        ("..", "file"),
         ("a\nb.csv", "ab.csv"),
         ("<script>.csv", "<script>.csv"),
         ("x" * 400, "x" * 255),
