@@ -50,7 +50,9 @@ class TagFilter(admin.SimpleListFilter):
         def found() -> list[str]:
             return sorted({tag for tags in rows.values_list("tags", flat=True).distinct() for tag in tags})
 
-        return [(tag, tag) for tag in kept(key, found, seconds=10)[: self.MOST]]
+        known = kept(key, found, seconds=10)[: self.MOST]
+        asked = request.GET.get(self.parameter_name)  # may be newer than what is kept; a filter without it would be off
+        return [(tag, tag) for tag in ([*known, asked] if asked and asked not in known else known)]
 
     def queryset(self, request, queryset):
         value = self.value()

@@ -32,7 +32,8 @@ UPDATE campaigns_contact c SET tags = ARRAY(
     SELECT tag FROM unnest(c.tags || %(tags)s::varchar[]) AS tag GROUP BY tag ORDER BY tag COLLATE "C")
 WHERE c.tenant_id = %(tenant)s AND c.id = ANY (%(ids)s) AND NOT c.tags @> %(tags)s::varchar[]"""
 UNTAG = """
-UPDATE campaigns_contact c SET tags = ARRAY(SELECT tag FROM unnest(c.tags) AS tag WHERE tag <> ALL (%(tags)s::varchar[]))
+UPDATE campaigns_contact c
+SET tags = ARRAY(SELECT tag FROM unnest(c.tags) AS tag WHERE tag <> ALL (%(tags)s::varchar[]))
 WHERE c.tenant_id = %(tenant)s AND c.id = ANY (%(ids)s) AND c.tags && %(tags)s::varchar[]"""
 ENTER = """
 INSERT INTO campaigns_listentry (tenant_id, contact_list_id, contact_id)

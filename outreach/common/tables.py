@@ -256,7 +256,7 @@ class Table:
 
 def plain_name(title: str) -> str:
     """A usable name of a free column as near to its title as can be, "" where nothing is left of it."""
-    name = re.sub(r"\W+", "_", _normal(title)).strip("_")[:NAME_CHARS]
+    name = re.sub(r"[\W_]+", "_", _normal(title)).strip("_")[:NAME_CHARS]
     return name if name.isidentifier() else f"_{name}"[:NAME_CHARS] if name else ""
 
 
