@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from campaigns.pipeline import sender
+from campaigns.services import upload_work
 
 
 def send_batches(tenant_id: int, batch_ids: list[int]) -> str:
     """Send the due messages of these batches of one tenant; safe to run twice."""
     return sender.send_batches(tenant_id, batch_ids)
+
+
+def work_on_upload(tenant_id: int, upload_id: int) -> str:
+    """Check or import a file of contacts that somebody uploaded; safe to run twice."""
+    return upload_work.work_on(tenant_id, upload_id)

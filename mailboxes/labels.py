@@ -1,4 +1,4 @@
-"""Tags and signatures of mailboxes as people type them, brought into the one form in which they are kept."""
+"""Tags, of mailboxes and of people, and signatures as people type them, in the one form in which they are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from outreach.common import addresses
 from outreach.common.errors import BadInput
 
-MOST_TAGS = 20  # of one mailbox
+MOST_TAGS = 20  # of one mailbox or person
 TAG_CHARS = 40
 SIGNATURE_CHARS = 2_000
 BETWEEN = re.compile(r"[;,\n]")
@@ -18,29 +18,29 @@ _TAG = re.compile(r"[^\W_][\w .:/+-]*\Z")
 _LINE_END = re.compile(r"\r\n|\r")
 
 
-def tag(text: str) -> str:
-    """One tag in small letters. Raises BadInput."""
+def tag(text: str, chars: int = TAG_CHARS) -> str:
+    """One tag in small letters, of at most so many characters. Raises BadInput."""
     found = unicodedata.normalize("NFC", " ".join(text.split()).lower())
-    if not _TAG.match(found) or len(found) > TAG_CHARS:
-        shown = found[:TAG_CHARS].encode("unicode_escape").decode()
+    if not _TAG.match(found) or len(found) > chars:
+        shown = found[:chars].encode("unicode_escape").decode()
         raise BadInput(
-            f"{shown!r} is no tag: 1 to {TAG_CHARS} letters, digits, blanks and . : / + - _, a letter or digit first.",
+            f"{shown!r} is no tag: 1 to {chars} letters, digits, blanks and . : / + - _, a letter or digit first.",
             field="tags",
         )
     return found
 
 
-def tags(texts: Iterable[str]) -> list[str]:
+def tags(texts: Iterable[str], chars: int = TAG_CHARS) -> list[str]:
     """Tags, each once, in order. Raises BadInput, for too many too."""
-    found = sorted({tag(text) for text in texts})
+    found = sorted({tag(text, chars) for text in texts})
     if len(found) > MOST_TAGS:
-        raise BadInput(f"These are {len(found)} tags, a mailbox has at most {MOST_TAGS}.", field="tags")
+        raise BadInput(f"These are {len(found)} tags, at most {MOST_TAGS} are possible.", field="tags")
     return found
 
 
-def split(text: str) -> list[str]:
+def split(text: str, chars: int = TAG_CHARS) -> list[str]:
     """Tags as they stand in one cell or field, with ; or , between. Raises BadInput."""
-    return tags(part for part in BETWEEN.split(text) if part.strip())
+    return tags((part for part in BETWEEN.split(text) if part.strip()), chars)
 
 
 def joined(found: Iterable[str]) -> str:

@@ -17,17 +17,17 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from campaigns.models import Campaign
+from campaigns.models import Campaign, ContactUpload
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns, stops, validity
+from campaigns.services import campaigns, contact_imports, stops, validity
 from deliverability.services import checks, verifying
 from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
-from mailboxes.services import uploads as mailbox_uploads
 from outreach.common import circumstances, isolation, queues
-from tenants.models import Tenant
+from tenants.models import FileUpload, Tenant
+from tenants.services import uploads as files
 from tenants.services.actors import SYSTEM
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ LEASE = "cron"
 LEASE_SECONDS = 45
 RENEW_SECONDS = 15
 TICK_SECONDS = 0.2
+UPLOADS: tuple[type[FileUpload], ...] = (Upload, ContactUpload)
 
 TAKE_LEASE = """
 INSERT INTO tenants_lease (name, holder, until)
@@ -183,8 +184,12 @@ def months() -> int:
 
 
 def forget_undo() -> int:
-    """Delete what could undo old imports and bulk edits of mailboxes, with the passwords that imports replaced."""
-    return each(Tenant.objects.order_by("pk"), lambda tenant: undo.forget(tenant.pk) + editing.forget(tenant.pk))
+    """Delete what could undo old imports and bulk edits, with the passwords that imports replaced."""
+    return each(Tenant.objects.order_by("pk"), _forget_undo)
+
+
+def _forget_undo(tenant: Tenant) -> int:
+    return undo.forget(tenant.pk) + editing.forget(tenant.pk) + contact_imports.forget(tenant.pk)
 
 
 def check_domains() -> int:
@@ -227,15 +232,18 @@ def forget_checks() -> int:
 
 
 def uploads() -> int:
-    """Ring again for uploads of mailboxes whose hint or whose worker was lost."""
-    waiting = mailbox_uploads.needing_work().order_by("tenant_id").values_list("tenant_id", flat=True).distinct()
-    return each(list(waiting), mailbox_uploads.ring_again)
+    """Ring again for uploaded files whose hint or whose worker was lost."""
+    return sum(_of_uploads(model, files.needing_work(model), files.ring_again) for model in UPLOADS)
 
 
 def forget_uploads() -> int:
     """Delete the bytes of uploads that are older than a day."""
-    kept = Upload.objects.exclude(sealed_key=b"").order_by("tenant_id").values_list("tenant_id", flat=True).distinct()
-    return each(list(kept), mailbox_uploads.forget)
+    return sum(_of_uploads(model, model.objects.exclude(sealed_key=b""), files.forget) for model in UPLOADS)
+
+
+def _of_uploads(model: type[FileUpload], rows: QuerySet[Any], act: Callable[[type[FileUpload], int], int]) -> int:
+    tenants = list(rows.order_by("tenant_id").values_list("tenant_id", flat=True).distinct())
+    return each(tenants, lambda tenant_id: act(model, tenant_id))
 
 
 @dataclass(slots=True)

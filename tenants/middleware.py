@@ -15,7 +15,7 @@ from tenants.services.actors import Actor
 from tenants.sign_in import is_in, is_verified
 
 BACKGROUND = frozenset(
-    {"live", "sent_chart", "jsi18n", "mailboxes_upload_panel"}
+    {"live", "sent_chart", "jsi18n", "mailboxes_upload_panel", "campaigns_contactupload_panel"}
 )  # what a page asks for by itself: nobody need be there
 
 REFUSALS = (403, 404)

@@ -19,6 +19,7 @@ from django.db import connection
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Step
 from campaigns.services import contacts
 from mailboxes.models import Mailbox, Pool, ProviderAccount, SendingDomain
+from outreach.common import providers
 from outreach.common.addresses import domain_of
 from outreach.common.hashing import Hasher
 from outreach.common.sealing import Keyring
@@ -207,6 +208,7 @@ def people(
         fields |= changes | (each(i) if each else {})
         key = fields.setdefault("email_key", fields["email"])
         fields["address_hash"] = hashes.address(key)
+        fields.setdefault("company_domain", providers.company_domain(domain_of(key)))
         name = domain_of(key)
         if name not in wide:
             wide[name] = contacts.domain_hashes(hashes, name)

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.admin.bulk import ActsOnMany, TagFilter
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Enrolment
 from campaigns.services import exporting
@@ -28,21 +29,24 @@ class EnrolmentInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("campaign", "mailbox")
 
 
-class ContactPages(Exports, IndexedSearch, TenantAdmin):
+class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
     """Registered by deliverability, which adds the verdicts on addresses."""
 
     area = "campaigns"
     address_lookup = "address_hash"
     search_help_text = _("A whole e-mail address or a row number; else the beginning of a name, company or address.")
-    list_display = ("email", "name", "company", "country", "person_kind", "lawful_basis", "tenant", "message_list")
-    linked_by = ("first_import__id__exact",)
-    list_filter = ("person_kind", "lawful_basis", "tenant")
+    list_display = (
+        "email", "name", "company", "country", "person_kind", "lawful_basis", "validity", "tag_list", "tenant",
+        "message_list",
+    )  # fmt: skip
+    linked_by = ("first_import__id__exact", "company_domain__exact")
+    list_filter = ("person_kind", "lawful_basis", "validity", TagFilter, "tenant")
     list_select_related = ("tenant",)
     ordering = ("-pk",)
     sortable_by = ()
     inlines = (EnrolmentInline,)
     change_form_outer_before_template = "console/why_contact.html"
-    actions = ("export",)
+    actions = ("tag", "untag", "add_to_list", "remove_from_list", "export")
     exported, exported_as = exporting.export_contacts, "contacts"
     fieldsets = (
         (
@@ -56,14 +60,22 @@ class ContactPages(Exports, IndexedSearch, TenantAdmin):
                     "country",
                     "time_zone",
                     "tenant",
+                    "tag_list",
+                    "list_list",
                     "message_list",
                 )
             },
         ),
         (
             _("Provenance"),
-            {"fields": ("person_kind", "source", "lawful_basis", "basis_date", "basis_expires_on", "basis_evidence")},
+            {
+                "fields": (
+                    *("person_kind", "source", "lawful_basis", "basis_date", "basis_expires_on", "basis_evidence"),
+                    *("basis_terms", "collected_directly", "import_link"),
+                )
+            },
         ),
+        (_("Address"), {"fields": ("validity", "validity_reason", "validated_at", "operator", "company_domain")}),
         (_("Free fields"), {"fields": ("fields", "created_at")}),
     )
 
@@ -79,6 +91,20 @@ class ContactPages(Exports, IndexedSearch, TenantAdmin):
     @admin.display(description=_("name"))
     def name(self, row):
         return f"{row.first_name} {row.last_name}".strip()
+
+    @admin.display(description=_("tags"))
+    def tag_list(self, row):
+        return ", ".join(row.tags)
+
+    @admin.display(description=_("lists"))
+    def list_list(self, row):
+        return link_to("campaigns_listentry", _("lists"), contact__id__exact=row.pk)
+
+    @admin.display(description=_("first import"))
+    def import_link(self, row):
+        if row.first_import_id is None:
+            return "-"
+        return link_to("campaigns_contactimport", f"#{row.first_import_id}", id__exact=row.first_import_id)
 
     @admin.display(description=_("messages"))
     def message_list(self, row):

@@ -6,28 +6,44 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.admin.searching import IndexedSearch
-from campaigns.models import ContactList, ListEntry
+from campaigns.models import ContactImport, ContactList, ListEntry
 from campaigns.services import exporting
 from outreach.common.freshness import kept
-from tenants.admin.base import TenantAdmin
-from tenants.admin.columns import link_to
+from tenants.admin.base import ReadOnlyInline, TenantAdmin
+from tenants.admin.columns import labelled, link_to
 from tenants.admin.exporting import Exports
+
+
+class ImportInline(ReadOnlyInline):
+    """The files that filled this list, newest first."""
+
+    area = "campaigns"
+    model = ContactImport
+    fields = ("file_name", "created_at", "state_label", "created", "updated", "unchanged", "refused", "suppressed")
+    readonly_fields = ("state_label",)
+
+    state_label = labelled("state", _("state"))
 
 
 @admin.register(ContactList)
 class ContactListAdmin(Exports, TenantAdmin):
     area = "campaigns"
-    list_display = ("name", "tenant", "entry_list", "campaign_list", "created_at", "archived_at")
+    list_display = ("name", "tenant", "entry_list", "campaign_list", "import_list", "created_at", "archived_at")
     list_filter = ("tenant",)
     list_select_related = ("tenant",)
     search_fields = ("name",)
     actions = ("export",)
     exported, exported_as = exporting.export_lists, "contacts"
-    fields = ("name", "tenant", "people", "entry_list", "campaign_list", "created_at", "archived_at")
+    fields = ("name", "tenant", "people", "entry_list", "import_list", "campaign_list", "created_at", "archived_at")
+    inlines = (ImportInline,)
 
     @admin.display(description=_("entries"))
     def entry_list(self, row):
         return link_to("campaigns_listentry", _("entries"), contact_list__id__exact=row.pk)
+
+    @admin.display(description=_("imports"))
+    def import_list(self, row):
+        return link_to("campaigns_contactimport", _("imports"), contact_list__id__exact=row.pk)
 
     @admin.display(description=_("people"))
     def people(self, row):

@@ -27,7 +27,7 @@ def address_hash_of(term: str) -> bytes | None:
         address = addresses.parse(term.strip())
     except BadInput:
         return None
-    return suppression.hasher().address(address.key)
+    return suppression.hasher().address(address.identity)
 
 
 class IndexedSearch:

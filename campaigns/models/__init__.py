@@ -3,7 +3,7 @@
 from campaigns.models.campaigns import Campaign, Step, Variant
 from campaigns.models.contacts import Contact
 from campaigns.models.enrolments import Enrolment
-from campaigns.models.imports import ContactImport
+from campaigns.models.imports import ContactImport, ContactUpload, ContactUploadPart, ImportedContact
 from campaigns.models.lists import ContactList, ListEntry
 from campaigns.models.messages import Attempt, Batch, Message
 from campaigns.models.plans import PlanRun
@@ -17,7 +17,10 @@ __all__ = [
     "Contact",
     "ContactImport",
     "ContactList",
+    "ContactUpload",
+    "ContactUploadPart",
     "Enrolment",
+    "ImportedContact",
     "ListEntry",
     "Message",
     "PlanRun",

@@ -126,6 +126,7 @@ class Contact(TenantOwned):
                 name="contact_in_conversation",
             ),
             models.Index(fields=["tenant", "company_domain"], condition=~Q(company_domain=""), name="contact_company"),
+            models.Index(fields=["tenant", "id"], condition=~Q(tags=[]), name="contact_tagged"),
             models.Index(fields=["first_import"], condition=Q(first_import__isnull=False), name="contact_first_import"),
         ]
 

@@ -14,12 +14,13 @@ from datetime import date
 from functools import cache
 from importlib import resources
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from campaigns.models import Contact
 from campaigns.services import contacts
-from outreach.common import addresses
+from mailboxes import labels
+from outreach.common import addresses, providers
 from outreach.common.errors import BadInput
 from outreach.common.hashing import Hasher
 from outreach.common.refusals import Refusal
@@ -34,11 +35,16 @@ FACTS = (
     "basis_date",
     "basis_expires_on",
     "basis_evidence",
+    "basis_terms",
+    "collected_directly",
 )
 NAMES = ("first_name", "last_name", "company")
 SHAPE = Shape(
     required=("email", "person_kind", "source", "lawful_basis", "basis_date"),
-    optional=(*NAMES, "country", "time_zone", "basis_expires_on", "basis_evidence"),
+    optional=(
+        *(*NAMES, "country", "time_zone", "basis_expires_on", "basis_evidence"),
+        *("basis_terms", "collected_directly", "tags"),
+    ),
     free=50,
 )
 STAGE = (  # the columns of a line, in order
@@ -47,8 +53,12 @@ STAGE = (  # the columns of a line, in order
     ("email_key", "text"),
     ("address_hash", "bytea"),
     ("domain_hashes", "bytea[]"),
+    ("company_domain", "text"),
     *((name, "text") for name in NAMES),
-    *((name, "text") for name in FACTS),
+    *((name, "text") for name in FACTS[:-2]),
+    ("basis_terms", "text[]"),
+    ("collected_directly", "boolean"),
+    ("tags", "text[]"),
     ("fields", "jsonb"),
 )
 LIMITS = {
@@ -60,7 +70,10 @@ REMEMBERED, DOMAINS = (
     20_000,
     100_000,
 )  # combinations and domains kept; then forgotten, so that memory stays flat
+TAG_CHARS, MOST_TERMS = 50, 20
+YES_OR_NO = {"": "f", "no": "f", "false": "f", "yes": "t", "true": "t"}
 OTHER_COUNTRY_NAMES = {"UK": "GB", "EL": "GR"}
+_TERM = re.compile(r"[a-z][a-z0-9_]{0,23}\Z")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _json_text = json.encoder.encode_basestring
 
@@ -94,6 +107,7 @@ class Met:
         return False
 
 
+_BYTES = r"\\\\x"  # of one bytea in an array: a level of backslashes for COPY, one for the array, one for bytea
 Judged = Line | list[Refusal]
 
 
@@ -114,7 +128,8 @@ def judge(columns: Sequence[str], keyed: Hasher, *, today: date) -> Callable[[in
     keys = [(places[name], f"{_json_text(name)}:") for name in free]
     email_at = places["email"]
     # Absent columns read an empty cell that is put behind the row's own.
-    lacking = not {*NAMES, *FACTS} <= places.keys()
+    lacking = not {*NAMES, *FACTS, "tags"} <= places.keys()
+    tags_at, tags = places.get("tags", -1), _Tags()
     names_of, facts_of = _pick(places, NAMES), _pick(places, FACTS)
     facts: dict[tuple[str, ...], str | list[tuple[str, str]]] = {}
     domains = _Domains(keyed)
@@ -148,6 +163,9 @@ def judge(columns: Sequence[str], keyed: Hasher, *, today: date) -> Callable[[in
                 for name, text in zip(NAMES, (first, last, company), strict=True)
                 if len(text) > LIMITS[name]
             ]
+        tagged = tags[cells[tags_at]]
+        if not isinstance(tagged, str):
+            wrong += tagged
         fields = "{}"
         if keys:
             pairs = [key + _json_text(text) for place, key in keys if (text := cells[place].strip())]
@@ -156,25 +174,36 @@ def judge(columns: Sequence[str], keyed: Hasher, *, today: date) -> Callable[[in
                 wrong.append((free[0], f"the free columns together have more than {FIELDS_BYTES:,} bytes"))
         if wrong:
             return [Refusal(line, column, reason) for column, reason in wrong]
-        texts = f"{first}\t{last}\t{company}\t{known}\t{fields}"
-        email, key = address.email, address.key
+        texts = f"{first}\t{last}\t{company}\t{known}\t{tagged}\t{fields}"
+        email, key = address.email, address.identity
+        hash_ = address_hash(key)
+        wide, own = domains[address.domain]
+        if key != address.key:  # an entry that was made of this spelling goes on blocking it
+            wide = f'{wide[:-1]},"{_BYTES}{address_hash(address.key).hex()}"}}'
         if "\\" in texts or "\\" in email:  # no line ends or tabs get here: header_text refuses them
             texts, email, key = _quoted(texts), _quoted(email), _quoted(key)
-        hash_ = address_hash(address.key)
-        hashes = f"\\\\x{hash_.hex()}\t{domains[address.domain]}"
+        hashes = f"\\\\x{hash_.hex()}\t{wide}\t{own}"
         return Line(hash_, f"{line}\t{email}\t{key}\t{hashes}\t{texts}\n")
 
     return judged
+
+
+def cell(contact: Contact, name: str) -> Any:
+    """What a file says of a contact in a known column, as `judge` reads it."""
+    value = getattr(contact, name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return labels.joined(value) if isinstance(value, list) else value
 
 
 def _pick(places: dict[str, int], names: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     return itemgetter(*(places.get(name, -1) for name in names))
 
 
-class _Domains(dict[str, str]):
-    """domain -> its contacts' domain_hashes as COPY takes a bytea[]; forgets all when there are too many.
+class _Domains(dict[str, tuple[str, str]]):
+    """domain -> its contacts' domain_hashes as COPY takes a bytea[], and the company's domain.
 
-    One level of backslashes is for COPY, one for the array, one for bytea.
+    Forgets all when there are too many.
     """
 
     def __init__(self, keyed: Hasher) -> None:
@@ -182,13 +211,27 @@ class _Domains(dict[str, str]):
         self._keyed = keyed
         self._wildcards: dict[str, bytes] = {}  # of the domains above: few, and asked for again and again
 
-    def __missing__(self, domain: str) -> str:
+    def __missing__(self, domain: str) -> tuple[str, str]:
         if len(self) >= DOMAINS:
             self.clear()
         if len(self._wildcards) >= DOMAINS:
             self._wildcards.clear()
         hashes = contacts.domain_hashes(self._keyed, domain, self._wildcards)
-        return self.setdefault(domain, "{" + ",".join(f'"\\\\\\\\x{value.hex()}"' for value in hashes) + "}")
+        text = ",".join(f'"{_BYTES}{value.hex()}"' for value in hashes)
+        return self.setdefault(domain, (f"{{{text}}}", providers.company_domain(domain)))
+
+
+class _Tags(dict[str, str | list[tuple[str, str]]]):
+    """A cell of tags -> a text[] of them, not yet quoted for COPY; or what is wrong with it."""
+
+    def __missing__(self, cell: str) -> str | list[tuple[str, str]]:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        try:
+            found = labels.split(cell, TAG_CHARS)
+        except BadInput as error:
+            return self.setdefault(cell, [("tags", str(error))])
+        return self.setdefault(cell, "{" + ",".join(f'"{tag}"' for tag in found) + "}")
 
 
 def _quoted(text: str) -> str:
@@ -226,8 +269,16 @@ def _judge_facts(given: tuple[str, ...], today: date) -> str | list[tuple[str, s
         wrong.append(("basis_expires_on", "is no date; write it as in 2026-01-31, or leave it empty"))
     elif since and until and until < since:
         wrong.append(("basis_expires_on", "lies before basis_date"))
+    terms = [term.strip().lower() for term in re.split("[;,]", row["basis_terms"]) if term.strip()]
+    if len(terms) > MOST_TERMS or not all(map(_TERM.match, terms)):
+        reason = f"must be at most {MOST_TERMS} names of letters, digits and _ (24 characters), with ; between"
+        wrong.append(("basis_terms", reason))
+    row["basis_terms"] = "{" + ",".join(dict.fromkeys(terms)) + "}"
+    if row["collected_directly"].lower() not in YES_OR_NO:
+        wrong.append(("collected_directly", "must be yes, no or empty"))
     if wrong:
         return wrong
+    row["collected_directly"] = YES_OR_NO[row["collected_directly"].lower()]
     return "\t".join(row[name] for name in FACTS)
 
 

@@ -40,7 +40,7 @@ def export_contacts(rows: QuerySet[Contact], *, actor: Actor) -> IO[bytes]:
     known = contact_rows.SHAPE.known
 
     def cells(row: Contact) -> Iterator[Any]:
-        yield from (getattr(row, name) for name in known)
+        yield from (contact_rows.cell(row, name) for name in known)
         yield from (row.fields.get(name, "") for name in free)
 
     return _file(rows, (*known, *free), cells, actor=actor, action="contacts.exported")

@@ -7,24 +7,26 @@ named, and written to a file that can be corrected and imported again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from campaigns.models import ContactList
-from campaigns.services import contact_rows, contact_stage, suppression
+from campaigns.models import ContactImport, ContactList
+from campaigns.services import contact_imports, contact_preview, contact_rows, contact_stage, suppression
 from campaigns.services.contact_stage import Taken
 from outreach.common import staging
 from outreach.common.addresses import header_text
 from outreach.common.errors import BadInput
+from outreach.common.previews import Preview
 from outreach.common.refusals import RefusedRows, Report, Row
 from outreach.common.tables import Table
 from tenants.models import Tenant
-from tenants.services import audit
+from tenants.services import audit, file_imports
 from tenants.services.actors import Actor
 
 CHUNK = 5_000  # rows that are taken over at once; a report comes as often
@@ -39,22 +41,34 @@ def import_contacts(
     dry_run: bool = False,
     refused_path: Path | str | None = None,
     sheet: str = "",
+    source: str = "",
+    mapping: Mapping[str, str] | None = None,
+    preview: int = 0,
 ) -> Iterator[Report]:
     """Take a file's contacts into the tenant and the list of that name; yield the same Report as it fills.
 
     `suppressed` counts rows that are taken but will never be mailed. Refused rows go to `refused_path`, by
-    default the file's own name with .refused.csv behind it; a dry run rolls everything back and writes none.
+    default the file's own name with .refused.csv behind it; a dry run rolls everything back and writes none, and says
+    in `report.preview` what would become of the first `preview` rows of each verdict. Else `report.import_id` is what
+    `contact_imports.roll_back` takes. `mapping` leads from titles to the columns' names; with a `source` it is kept for
+    the next import of that source.
     Between two reports another thread uses the database connection: leave it alone.
     Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
     """
     actor.require("campaigns.import_contacts", tenant)
-    report = Report(dry_run=dry_run)
-    with Table(path, contact_rows.SHAPE, sheet=sheet) as table:
-        refused = RefusedRows(table, Path(refused_path or f"{path}.refused.csv"))
+    file_imports.judge_source(source)
+    report = Report(dry_run=dry_run, preview=Preview() if dry_run and preview else None)
+    columns = {**contact_imports.columns_of(tenant, source), **(mapping or {})}
+    with Table(path, contact_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:
+        refused = contact_preview.Refused(table, Path(refused_path or f"{path}.refused.csv"), report, preview)
         report.bytes_total, report.fields = table.size, table.fields
+        done = ContactImport(tenant=tenant, **file_imports.facts(path, source, columns, actor=actor))
         try:
             with transaction.atomic():
-                yield from _contacts(tenant, table, list_name, actor, refused, report)
+                yield from _contacts(done, table, list_name, refused, report)
+                if report.preview:
+                    contact_preview.show(report, done, preview)
+                _record(done, report, actor)
                 transaction.set_rollback(dry_run)
             if not dry_run:
                 report.refused_file = str(refused.keep() or "")
@@ -65,10 +79,14 @@ def import_contacts(
 
 
 def _contacts(
-    tenant: Tenant, table: Table, list_name: str, actor: Actor, refused: RefusedRows, report: Report
+    done: ContactImport, table: Table, list_name: str, refused: RefusedRows, report: Report
 ) -> Iterator[Report]:
-    contact_list = _list(tenant, list_name)
-    values = contact_stage.begin(tenant.pk, contact_list.pk, has_fields=bool(table.fields))
+    done.contact_list = _list(done.tenant, list_name)
+    values = contact_stage.begin(done.tenant_id, done.contact_list_id, table.columns, has_fields=bool(table.fields))
+    contact_imports.forget(done.tenant_id)
+    done.entries_after = contact_stage.entry_number()
+    done.save()
+    values["import"] = done.pk
     with staging.Background() as background:
         yield from _read(table, refused, report, lambda work, lines: background.run(work, lines, values))
         report.phase = "writing"
@@ -80,16 +98,19 @@ def _contacts(
     staging.write_refusals(table, refused, report)
     report.created, report.updated, report.unchanged = taken.created, taken.updated, taken.unchanged
     report.suppressed = taken.suppressed
-    Tenant.objects.filter(pk=tenant.pk).update(plan_wanted_at=Now())
+
+
+def _record(done: ContactImport, report: Report, actor: Actor) -> None:
+    """Write down what came of it, and wake the planner."""
+    counts: dict[str, Any] = {
+        name: getattr(report, name) for name in ("created", "updated", "unchanged", "refused", "suppressed")
+    }
+    ContactImport.objects.filter(pk=done.pk).update(entries_until=contact_stage.entry_number(), **counts)
+    report.import_id = None if report.dry_run else done.pk
+    Tenant.objects.filter(pk=done.tenant_id).update(plan_wanted_at=Now())
+    del counts["suppressed"]
     audit.record(
-        actor,
-        "contacts.imported",
-        contact_list,
-        created=report.created,
-        updated=report.updated,
-        unchanged=report.unchanged,
-        refused=report.refused,
-        dry_run=report.dry_run,
+        actor, "contacts.imported", done.contact_list, **counts, dry_run=report.dry_run, import_id=report.import_id
     )
 
 

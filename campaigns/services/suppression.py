@@ -36,7 +36,7 @@ def entry(text: str, keyed: Hasher) -> Suppression:
     text = text.strip()
     if "@" in text:
         address = addresses.parse(text)
-        return Suppression(kind="address", hash=keyed.address(address.key), hint=mask(address.key))
+        return Suppression(kind="address", hash=keyed.address(address.identity), hint=mask(address.key))
     if text.startswith("*."):
         domain = addresses.parse_domain(text[2:])
         return Suppression(kind="wildcard", hash=keyed.wildcard(domain), domain=domain)

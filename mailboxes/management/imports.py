@@ -1,95 +1,35 @@
-"""What importing mailboxes and importing sending domains share: a tenant, mappings, previews, taking back."""
+"""What importing mailboxes and importing sending domains share: a service, and taking back."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from django.core.management.base import CommandError, CommandParser
-
 from mailboxes.models import Import
 from mailboxes.services import imports
-from outreach.common.errors import BadInput, Missing, OutreachError
-from outreach.common.import_commands import ImportCommand
+from outreach.common.errors import Missing
 from outreach.common.refusals import Report
-from tenants.management import acting
+from tenants.management.imports import TenantImport
 from tenants.models import Tenant
 from tenants.services.actors import Actor
 
 
-class FleetImport(ImportCommand):
+class FleetImport(TenantImport):
     """A command that takes a file into a tenant, or an import of its kind back. `service` is that of the file."""
 
     kind: ClassVar[Import.Kind]
     service: ClassVar[Callable[..., Iterable[Report]]]
     own_options: ClassVar[tuple[str, ...]] = ()  # that the service takes besides
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        super().add_arguments(parser)
-        next(action for action in parser._actions if action.dest == "file").nargs = "?"
-        parser.add_argument("--tenant", metavar="SLUG", required=True)
-        parser.add_argument(
-            "--map",
-            metavar="TITLE=NAME",
-            action="append",
-            default=[],
-            help="what a column of the file is; NAME empty: leave it out",
-        )
-        parser.add_argument("--source", metavar="NAME", default="", help="where the file comes from: its --map is kept")
-        parser.add_argument("--preview", metavar="FILE", help="with --dry-run: what becomes of each row, as JSON lines")
-        parser.add_argument("--rollback", metavar="ID", type=int, help="take that import back instead of a file in")
+    def imported(
+        self, tenant: Tenant, actor: Actor, options: dict[str, Any], common: dict[str, Any]
+    ) -> Iterable[Report]:
+        own = {name: options[name] for name in self.own_options}
+        return type(self).service(tenant, options["file"], actor=actor, **common, **own)
 
-    def handle(self, *, file: str | None, json: bool, **options: Any) -> None:  # type: ignore[override]
-        if options["rollback"] is not None:
-            self._roll_back(options, as_json=json)
-        elif file is None:
-            raise CommandError("Name a FILE, or an import with --rollback ID.", returncode=1)
-        else:
-            super().handle(file=file, json=json, **options)
-
-    def reports(self, options: dict[str, Any]) -> Iterable[Report]:
-        with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
-            report = Report()
-            for report in type(self).service(
-                tenant,
-                options["file"],
-                actor=actor,
-                dry_run=options["dry_run"],
-                refused_path=options["refused"],
-                sheet=options["sheet"],
-                source=options["source"],
-                mapping=_mapping(options["map"]),
-                **{name: options[name] for name in self.own_options},
-            ):
-                yield report
-            if report.import_id:
-                yield from self.follow_up(tenant, actor, report, options)
-
-    def follow_up(self, tenant: Tenant, actor: Actor, report: Report, options: dict[str, Any]) -> Iterable[Report]:
-        """What comes after the import, which stands by then."""
-        return ()
-
-    def _roll_back(self, options: dict[str, Any], *, as_json: bool) -> None:
-        try:
-            with acting.in_tenant(options["tenant"], options["actor"]) as (tenant, actor):
-                done = imports.find(tenant, options["rollback"])
-                if done.kind != self.kind:
-                    raise Missing(f"Import {done.pk} is one of {done.get_kind_display()}.")
-                done = imports.roll_back(done, actor=actor)
-        except OutreachError as error:
-            if as_json:
-                self.stdout.write(json.dumps({"error": error.code, "message": str(error), **error.details}))
-            raise CommandError(str(error), returncode=2 if error.http_status == 409 else 1) from error
-        result = {"import": done.pk, "state": done.state, "created": done.created, "updated": done.updated}
-        self.stdout.write(json.dumps(result) if as_json else f"import {done.pk} was rolled back")
-
-
-def _mapping(given: list[str]) -> dict[str, str]:
-    found = {}
-    for text in given:
-        title, sign, name = text.rpartition("=")
-        if not sign or not title.strip():
-            raise BadInput(f"--map {text!r} has no TITLE=NAME.", field="map")
-        found[title.strip()] = name.strip()
-    return found
+    def rolled_back(self, tenant: Tenant, number: int, actor: Actor) -> tuple[dict[str, Any], list[str]]:
+        done = imports.find(tenant, number)
+        if done.kind != self.kind:
+            raise Missing(f"Import {done.pk} is one of {done.get_kind_display()}.")
+        done = imports.roll_back(done, actor=actor)
+        return {"import": done.pk, "state": done.state, "created": done.created, "updated": done.updated}, []

@@ -18,11 +18,11 @@ from django.utils import timezone
 from mailboxes import acts, edits
 from mailboxes.edits import Change, Difference, Wish
 from mailboxes.models import BulkEdit, BulkEditRow, Mailbox, Pool, RampDay, RampPlan
-from mailboxes.services import ramp, undo
+from mailboxes.services import ramp
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove, Missing
 from tenants.models import Tenant
-from tenants.services import approvals, audit
+from tenants.services import approvals, audit, file_imports
 from tenants.services.actors import Actor
 
 PERMISSION = "mailboxes.edit"
@@ -74,7 +74,7 @@ def draft(tenant: Tenant, mailbox_ids: Iterable[int], wish: Wish, *, actor: Acto
         return same
     made = BulkEdit.objects.create(
         tenant=tenant, wish=wish.as_json(), mailbox_ids=ids, by_kind=actor.kind, by_user_id=actor.user_id,
-        by_key_id=actor.key_id, undo_until=undo.until(),
+        by_key_id=actor.key_id, undo_until=file_imports.undo_until(),
     )  # fmt: skip
     audit.record(actor, "mailbox_edit.drafted", made, fields=sorted(made.wish), mailboxes=len(ids))
     return made
@@ -120,7 +120,7 @@ def apply(edit: BulkEdit, *, actor: Actor, digest: str, approval: int | None = N
     BulkEditRow.objects.bulk_create(rows, batch_size=2_000)
     edit.changed, edit.unchanged, edit.refused = len(found.changes), found.unchanged, len(found.refused)
     edit.move_to(BulkEdit.State.DONE)
-    edit.done_at, edit.undo_until = timezone.now(), undo.until()
+    edit.done_at, edit.undo_until = timezone.now(), file_imports.undo_until()
     edit.save()
     _record(edit, "mailboxes.edited", actor, found, approval=used and used.pk)
     return edit
@@ -138,7 +138,7 @@ def undo_edit(
     _require(actor, edit, edit.wanted)
     edit = _locked(edit, BulkEdit.State.UNDONE)
     if edit.undo_until is None:
-        raise InvalidMove(f"What could undo {edit} was deleted after {undo.DAYS} days.")
+        raise InvalidMove(f"What could undo {edit} was deleted after {file_imports.UNDO_DAYS} days.")
     found = _found(edit)
     if digest and found.digest != digest:
         raise InvalidMove(

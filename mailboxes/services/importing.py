@@ -31,7 +31,7 @@ from outreach.common.refusals import Refusal, RefusedRows, Report, Row
 from outreach.common.sealing import SealBroken
 from outreach.common.tables import Table
 from tenants.models import Tenant
-from tenants.services import approvals, audit, sealing
+from tenants.services import approvals, audit, file_imports, sealing
 from tenants.services.actors import Actor
 
 CHUNK = 2000
@@ -75,7 +75,7 @@ def import_mailboxes(
     Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
     """
     actor.require("mailboxes.import", tenant)
-    imports.judge_source(source)
+    file_imports.judge_source(source)
     report = Report(dry_run=dry_run, preview=Preview() if dry_run else None)
     columns = {**imports.columns_of(tenant, source), **(mapping or {})}
     with Table(path, mailbox_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:

@@ -18,7 +18,7 @@ from outreach.common.previews import Preview
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
 from outreach.common.tables import Table
 from tenants.models import Tenant
-from tenants.services import audit
+from tenants.services import audit, file_imports
 from tenants.services.actors import Actor
 
 CHUNK = 500
@@ -42,7 +42,7 @@ def import_domains(
     Raises NotAllowed, and BadInput about the file as a whole; then nothing was imported.
     """
     actor.require("mailboxes.import", tenant)
-    imports.judge_source(source)
+    file_imports.judge_source(source)
     report = Report(dry_run=dry_run, preview=Preview() if dry_run else None)
     columns = {**imports.columns_of(tenant, source, Import.Kind.DOMAINS), **(mapping or {})}
     with Table(path, domain_rows.SHAPE, sheet=sheet, mapping=columns, titles=mapping or ()) as table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput, InvalidMove, Missing
 from outreach.common.sealing import SealBroken
 from tenants.models import ApprovalPolicy, Tenant
-from tenants.services import approvals, audit, sealing
+from tenants.services import approvals, audit, file_imports, sealing
 from tenants.services.actors import Actor
 
 MADE: dict[str, Any] = {"pools": Pool, "domains": SendingDomain, "accounts": ProviderAccount, "plans": RampPlan}
 NAMED = 20  # rows that stand in a refusal's sentence; its details have all
-LONGEST_SOURCE = 100  # characters
 COUNTING = ("failures", "state_reason")  # what sending goes on counting
 RESTORED = [*(name.removesuffix("_id") for name in (*undo.KEPT, *undo.RAMP)), "sealed_password"]
 
@@ -42,33 +40,12 @@ def unsaved(
     tenant: Tenant, path: Path | str, source: str, columns: dict[str, str], *, actor: Actor, kind: str
 ) -> Import:
     """The import of that file, which the caller saves."""
-    with open(path, "rb") as file:
-        file_hash = hashlib.file_digest(file, "sha256").hexdigest()
-    return Import(
-        tenant=tenant,
-        kind=kind,
-        file_name=Path(path).name[-255:],
-        file_hash=file_hash,
-        source=source,
-        columns=columns,
-        by_kind=actor.kind,
-        by_user_id=actor.user_id,
-        by_key_id=actor.key_id,
-        undo_until=undo.until(),
-    )
-
-
-def judge_source(source: str) -> None:
-    """Raise BadInput for a name that is too long."""
-    if len(source) > LONGEST_SOURCE:
-        raise BadInput(f"Name the source with at most {LONGEST_SOURCE} characters.", field="source")
+    return Import(tenant=tenant, kind=kind, **file_imports.facts(path, source, columns, actor=actor))
 
 
 def columns_of(tenant: Tenant, source: str, kind: str = Import.Kind.MAILBOXES) -> dict[str, str]:
     """The mapping that the last import of that source and kind used."""
-    last = Import.objects.filter(tenant=tenant, kind=kind, source=source).order_by("-pk")
-    last = last if source else Import.objects.none()
-    return dict(last.values_list("columns", flat=True).first() or {})
+    return file_imports.columns_of(Import.objects.filter(tenant=tenant, kind=kind), source)
 
 
 @repeating.atomic
@@ -85,7 +62,7 @@ def roll_back(done: Import, *, actor: Actor, reason: str = "") -> Import:
     done = Import.objects.select_for_update(no_key=True).get(pk=done.pk)
     done.move_to(Import.State.ROLLED_BACK)
     if done.undo_until is None:
-        raise InvalidMove(f"What could undo import {done.pk} was deleted after {undo.DAYS} days.")
+        raise InvalidMove(f"What could undo import {done.pk} was deleted after {file_imports.UNDO_DAYS} days.")
     if done.kind == Import.Kind.DOMAINS:
         return _rolled_back(done, actor, reason, **undo_domains.restore(done))
     rows = list(done.rows.order_by("mailbox_ref"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import CASCADE, Model
@@ -15,7 +14,6 @@ from mailboxes.models import Import, ImportedRow, Mailbox, RampDay, Rotation, Si
 from mailboxes.models.imports import PASSWORD_BEFORE
 from outreach.common.sealing import Keyring
 
-DAYS = 30  # that an import can be taken back, and that a replaced password is kept
 COMPARED = (
     "pool_id",
     "home_id",
@@ -68,17 +66,13 @@ def row(
 
 
 def forget(tenant_id: int) -> int:
-    """Delete what could undo the tenant's imports of more than DAYS ago, replaced passwords too; return how many."""
+    """Delete what could undo the tenant's imports of more than UNDO_DAYS ago, passwords too; return how many."""
     old = Import.objects.filter(tenant=tenant_id, undo_until__lte=timezone.now())
     ids = list(old.values_list("pk", flat=True))
     if ids:
         ImportedRow.objects.filter(tenant=tenant_id, of__in=ids).delete()
         Import.objects.filter(pk__in=ids).update(undo_until=None)
     return len(ids)
-
-
-def until() -> Any:
-    return timezone.now() + timedelta(days=DAYS)
 
 
 def referred_to(model: type[Model], ids: Iterable[int]) -> set[int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import idna
 from email_validator import EmailNotValidError, validate_email
 
+from outreach.common import providers
 from outreach.common.errors import BadInput
 
 MAX_CHARS = 320  # longer text is refused before any parser sees it; RFC 5321 ends at 254
@@ -39,7 +40,7 @@ class Address:
 
     email: as given, without blanks around it. key: how addresses are compared, `local@domain` with the
     local part in NFC and case-folded, the domain as in `domain`. local: the local part in NFC. domain: IDNA
-    in ASCII, lower case.
+    in ASCII, lower case. identity: whose address it is, so what contacts and suppressions are told apart by.
     """
 
     email: str
@@ -51,6 +52,15 @@ class Address:
     def wire(self) -> str:
         """The address for the envelope and the headers: the domain in ASCII, the local part as given."""
         return f"{self.local}@{self.domain}"
+
+    @property
+    def identity(self) -> str:
+        """The `key` of the person: without dots, tags and second domains where the provider ignores them.
+
+        j.doe+fair@googlemail.com is jdoe@gmail.com. The identity's identity is itself.
+        """
+        found = providers.SPELLINGS.get(self.domain)
+        return self.key if found is None else found.identity(self.key)
 
     @property
     def needs_smtputf8(self) -> bool:

@@ -1,7 +1,7 @@
 """Keyed hashes of addresses and domains, so that a suppression outlives the erasure of a person.
 
 A plain hash of an address can be guessed from a list of addresses; HMAC-SHA256 under HASH_KEY can't. The key
-never changes, since nobody could compute the stored hashes again. Inputs are normalized ones (`Address.key`,
+never changes, since nobody could compute the stored hashes again. Inputs are normalized ones (`Address.identity`,
 `addresses.parse_domain`).
 """
 

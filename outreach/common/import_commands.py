@@ -41,7 +41,7 @@ class ImportCommand(BaseCommand):
         """Print the result on stdout, progress on stderr."""
         started = time.monotonic()
         try:
-            report = self._follow(self.reports({"file": file, **options}), file)
+            report = self._follow(self.reports({"file": file, "json": json, **options}), file)
         except OutreachError as error:
             if json:
                 self._print({"error": error.code, "message": str(error), **error.details})

@@ -53,5 +53,10 @@ class Preview:
             target.writelines(f"{line}\n" for line in self.lines())
 
 
+def loaded(value: Any) -> dict[str, Any]:
+    """A JSON object of the database, which a cursor may hand over as text."""
+    return json.loads(value) if isinstance(value, str) else dict(value)
+
+
 def refused(line: int, subject: str, refusals: Iterable[Refusal]) -> dict[str, Any]:
     return {"line": line, "verdict": "refused", "subject": subject, "reasons": [str(found) for found in refusals]}

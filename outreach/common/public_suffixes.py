@@ -18,4 +18,9 @@ def organisational(name: str) -> str:
 
     A public suffix is its own organisational domain, since there is nothing above it to share.
     """
+    return look_up(name)
+
+
+def look_up(name: str) -> str:
+    """As organisational, without remembering it: for who asks about many names once."""
     return _list().privatesuffix(name) or name

@@ -254,6 +254,12 @@ class Table:
         return Row(line, taken, refusals)
 
 
+def plain_name(title: str) -> str:
+    """A usable name of a free column as near to its title as can be, "" where nothing is left of it."""
+    name = re.sub(r"[\W_]+", "_", _normal(title)).strip("_")[:NAME_CHARS]
+    return name if name.isidentifier() else f"_{name}"[:NAME_CHARS] if name else ""
+
+
 def _normal(title: str) -> str:
     return re.sub(r"[\s-]+", "_", title.strip().casefold())
 

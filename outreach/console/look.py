@@ -64,6 +64,8 @@ NAVIGATION: list[dict[str, Any]] = [
         _("People"),
         (_("Contacts"), "group", "campaigns_contact", "campaigns.view"),
         (_("Lists"), "list_alt", "campaigns_contactlist", "campaigns.view"),
+        (_("Imports of contacts"), "upload_file", "campaigns_contactimport", "campaigns.view"),
+        (_("Uploaded contacts"), "drive_folder_upload", "campaigns_contactupload", "campaigns.view"),
         (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
         (_("Uses of verifiers"), "price_check", "deliverability_verifieruse", "deliverability.view"),
     ),

@@ -13,6 +13,7 @@ from tenants.models.records import ChecklistEntry, TenantRecord
 from tenants.models.row_security import ProtectTenantRows
 from tenants.models.sessions import SignedIn
 from tenants.models.tenants import Tenant
+from tenants.models.uploads import FilePart, FileUpload
 from tenants.models.users import User
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "AuditEntry",
     "BreakGlass",
     "ChecklistEntry",
+    "FilePart",
+    "FileUpload",
     "Invitation",
     "Lease",
     "Membership",

@@ -13,8 +13,9 @@ from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from campaigns.models import Attempt, Batch, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
+from campaigns.models import Attempt, Batch, ContactImport, Enrolment, ImportedContact, Message, PlanRun, Stop, Variant
 from campaigns.services import suppression
+from campaigns.services import uploads as contact_uploads
 from deliverability.dns.findings import found
 from deliverability.models import DomainCheck, VerifierUse
 from mailboxes.models import (
@@ -181,6 +182,12 @@ class World:
         ContactImport.objects.create(
             tenant=self.tenant, contact_list=self.list, file_name="people.csv", by_kind="system", created=18
         )
+        brought = ContactImport.objects.get(tenant=self.tenant)
+        ImportedContact.objects.create(
+            tenant=self.tenant, of=brought, contact_ref=self.people[0].pk, before={"country": ""},
+            after={"country": "UA"},
+        )  # fmt: skip
+        contact_uploads.take(self.tenant, "people.csv", [b"email\na@example.net\n"], actor=SYSTEM, list_name="Fair")
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(

@@ -14,7 +14,9 @@ READS = {
     "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
     "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
-    "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.imports.judge_source",
+    "mailboxes.imports.columns_of", "mailboxes.imports.find",
+    "campaigns.contact_imports.columns_of", "campaigns.contact_imports.find", "campaigns.contact_rows.cell",
+    "tenants.file_imports.columns_of", "tenants.file_imports.judge_source", "tenants.file_imports.undo_until",
     "mailboxes.domain_rows.judge", "mailboxes.domains.is_lower", "mailboxes.domains.judge",
     "mailboxes.domains.keep_alive_until", "mailboxes.domains.last_sent", "mailboxes.domains.of_others",
     "mailboxes.domains.parse_name", "mailboxes.domains.plain", "mailboxes.domains.selectors",
@@ -35,10 +37,10 @@ READS = {
     "mailboxes.retiring.open_points",
     "mailboxes.editing.find", "mailboxes.editing.preview",
     "mailboxes.sign_ins.attempt", "mailboxes.sign_ins.problems",
-    "mailboxes.upload_boxes.opened", "mailboxes.upload_boxes.read",
-    "mailboxes.uploads.limit_bytes", "mailboxes.uploads.needing_work",
+    "tenants.upload_boxes.opened", "tenants.upload_boxes.read",
+    "tenants.uploads.limit_bytes", "tenants.uploads.needing_work",
     "mailboxes.servers.server_of", "mailboxes.servers.unusable", "mailboxes.undo.digest",
-    "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.undo.until", "mailboxes.ramp.day_of",
+    "mailboxes.undo.image", "mailboxes.undo.row", "mailboxes.ramp.day_of",
     "mailboxes.ramp.find_plan",
     "mailboxes.domain_ramp.cap_on", "mailboxes.domain_ramp.first_day", "mailboxes.domain_ramp.is_too_young",
     "mailboxes.domain_ramp.not_before", "mailboxes.tracking.forget", "mailboxes.tracking.standing",
@@ -63,7 +65,12 @@ PARTS = {
     "campaigns.campaigns.enrol_more",  # goes on with a launch
     "campaigns.campaigns.halt_pool",  # part of a quarantine beyond the swap brake, which records the halts
     "campaigns.campaigns.want_plan",  # only wakes the planner
+    "campaigns.contact_imports.forget",  # keeps the time for which an import can be undone
+    "campaigns.contact_preview.show",  # within a dry run
     "campaigns.contact_stage.begin",
+    "campaigns.contact_stage.entry_number",
+    "campaigns.contact_undo.drop_tables",  # of a rollback, which has asked
+    "campaigns.contact_undo.split_new",
     "campaigns.contact_stage.keep_again",
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
@@ -78,14 +85,16 @@ PARTS = {
     "mailboxes.ramp.note_starts",
     "mailboxes.ramp.put_on",
     "mailboxes.sign_ins.want",
-    "mailboxes.upload_boxes.new_key",
-    "mailboxes.upload_boxes.write",
+    "tenants.upload_boxes.new_key",
+    "tenants.upload_boxes.write",
+    "campaigns.upload_work.work_on",  # acts as the person who confirmed
+    "tenants.upload_work.work_on",
     "mailboxes.upload_work.work_on",  # acts as the person who confirmed
-    "mailboxes.uploads.claim",
-    "mailboxes.uploads.empty",
-    "mailboxes.uploads.forget",  # keeps the time for which files are kept
-    "mailboxes.uploads.ring",
-    "mailboxes.uploads.ring_again",
+    "tenants.uploads.claim",
+    "tenants.uploads.empty",
+    "tenants.uploads.forget",  # keeps the time for which files are kept
+    "tenants.uploads.ring",
+    "tenants.uploads.ring_again",
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "deliverability.receivers.look_up",  # of a validation, or of learn; DNS is no tenant's
     "deliverability.checks.forget",  # keeps the time for which checks are kept
