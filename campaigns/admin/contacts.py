@@ -36,11 +36,11 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
     address_lookup = "address_hash"
     search_help_text = _("A whole e-mail address or a row number; else the beginning of a name, company or address.")
     list_display = (
-        "email", "name", "company", "country", "person_kind", "lawful_basis", "validity", "tag_list", "tenant",
+        "email", "name", "company", "country", "person_kind", "lawful_basis", "tag_list", "tenant",
         "message_list",
     )  # fmt: skip
     linked_by = ("first_import__id__exact", "company_domain__exact")
-    list_filter = ("person_kind", "lawful_basis", "validity", TagFilter, "tenant")
+    list_filter = ("person_kind", "lawful_basis", TagFilter, "tenant")
     list_select_related = ("tenant",)
     ordering = ("-pk",)
     sortable_by = ()
@@ -75,7 +75,6 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
                 )
             },
         ),
-        (_("Address"), {"fields": ("validity", "validity_reason", "validated_at", "operator", "company_domain")}),
         (_("Free fields"), {"fields": ("fields", "created_at")}),
     )
 

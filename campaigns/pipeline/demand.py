@@ -25,7 +25,8 @@ CREATE TEMP TABLE IF NOT EXISTS plan_demand (
     kind smallint NOT NULL, message_id bigint, enrolment_id bigint NOT NULL, campaign_id bigint NOT NULL,
     contact_id bigint NOT NULL, step_id bigint NOT NULL, pool_id bigint NOT NULL, mailbox_id bigint,
     due_at timestamptz NOT NULL, closes_at timestamptz NOT NULL, operator text NOT NULL, address_hash bytea,
-    refused text, pair integer, until timestamptz, validity text, company text
+    refused text, pair integer, until timestamptz, validity text, company text,
+    spelled boolean
 ) ON COMMIT DROP;
 CREATE TEMP TABLE IF NOT EXISTS plan_pair (
     kind smallint NOT NULL, message_id bigint, enrolment_id bigint NOT NULL, campaign_id bigint NOT NULL,
@@ -48,7 +49,8 @@ RETRIES = f"""
 INSERT INTO plan_demand
 SELECT 0, r.id, r.enrolment_id, r.campaign_id, r.contact_id, r.step_id, r.pool_id, r.mailbox_id, r.due_at, r.closes_at,
     r.operator, NULL, CASE WHEN {gating.IN_CONVERSATION} THEN {gating.OF_CONTACT} END, NULL,
-    CASE WHEN {gating.IN_CONVERSATION} THEN {gating.UNTIL_OF_CONTACT} END, ct.validity, ct.company_domain
+    CASE WHEN {gating.IN_CONVERSATION} THEN {gating.UNTIL_OF_CONTACT} END, ct.validity, ct.company_domain,
+    {gating.SPELLED}
 FROM unnest(%(boxes)s::bigint[], %(rooms)s::int[]) AS box (id, room)
 CROSS JOIN LATERAL (
     SELECT m.id, m.enrolment_id, m.campaign_id, m.contact_id, m.step_id, m.mailbox_id, m.due_at, w.pool_id, w.closes_at,
@@ -64,7 +66,7 @@ JOIN campaigns_contact ct ON ct.id = r.contact_id"""
 # What stands in plan_demand for an enrolment `e` of an open pair `w`.
 ENROLLED = f"""e.id, w.campaign_id, e.contact_id, st.step_id, w.pool_id, e.mailbox_id, e.due_at, w.closes_at,
     coalesce(nullif(ct.operator, ''), 'other'), ct.address_hash,
-    {gating.OF_CONTACT}, w.pair, {gating.UNTIL_OF_CONTACT}, ct.validity, ct.company_domain"""
+    {gating.OF_CONTACT}, w.pair, {gating.UNTIL_OF_CONTACT}, ct.validity, ct.company_domain, {gating.SPELLED}"""
 
 # Whoever is in the middle of a thread has a mailbox, and is found by it, however many wait for their first mail.
 FOLLOW_UPS = f"""

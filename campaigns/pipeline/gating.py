@@ -24,6 +24,7 @@ OF_CONTACT = """CASE
         WHEN ct.conversation_since IS NOT NULL THEN 'conversation'
         WHEN ct.quiet_until > %(now)s THEN 'quiet'
     END"""
+SPELLED = "lower(ct.email) <> ct.email_key"  # the key is of all spellings, and entries of this one hold as well
 IN_CONVERSATION = "ct.conversation_since IS NOT NULL OR ct.quiet_until > %(now)s"  # asked about retries too
 UNTIL_OF_CONTACT = """CASE
         WHEN ct.validity = 'invalid' OR ct.basis_expires_on < %(day)s THEN NULL
@@ -43,16 +44,17 @@ SELECT EXISTS (
     SELECT FROM campaigns_suppression s
     WHERE s.kind <> 'address' AND s.lifted_at IS NULL AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s))"""
 
+# By the other hashes of a contact: its domain, those above it, and its own spelling where an entry may be of that.
 SUPPRESSED_WIDE = """
 UPDATE plan_demand p SET refused = 'suppressed', until = NULL
 FROM (
     SELECT d.enrolment_id FROM plan_demand d
     JOIN campaigns_contact ct ON ct.id = d.contact_id
     CROSS JOIN LATERAL unnest(ct.domain_hashes) AS h (hash)
-    JOIN campaigns_suppression s ON s.hash = h.hash AND s.kind <> 'address' AND s.lifted_at IS NULL
+    JOIN campaigns_suppression s ON s.hash = h.hash AND s.lifted_at IS NULL
         AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s)
         AND (s.campaign_id IS NULL OR s.campaign_id = d.campaign_id)
-    WHERE d.kind > 0
+    WHERE d.kind > 0 AND (%(wide)s OR d.spelled)
 ) AS hit WHERE p.enrolment_id = hit.enrolment_id AND p.kind > 0"""
 
 STOP_REFUSED = """
@@ -134,8 +136,7 @@ def mark(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> None:
     values = {"tenant": tenant.pk, "now": now, "days": tenant.frequency_days, "kind": kind}
     cursor.execute(SUPPRESSED, values)
     cursor.execute(ANY_WIDE, values)
-    if cursor.fetchone()[0]:
-        cursor.execute(SUPPRESSED_WIDE, values)
+    cursor.execute(SUPPRESSED_WIDE, {**values, "wide": cursor.fetchone()[0]})
     if tenant.frequency_person is not None:
         cursor.execute(OFTEN_PERSON, {**values, "most": tenant.frequency_person})
     if tenant.frequency_company is not None:

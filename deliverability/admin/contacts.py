@@ -79,7 +79,7 @@ class ContactAdmin(ContactPages):
     actions = ("validate_now", *ContactPages.actions)
     fieldsets = (
         *ContactPages.fieldsets[:1],
-        (gettext_lazy("Address"), {"fields": ("validity_label", "why", "validated_at", "operator")}),
+        (gettext_lazy("Address"), {"fields": ("validity_label", "why", "validated_at", "operator", "company_domain")}),
         *ContactPages.fieldsets[1:],
     )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from campaigns.ledger import waiting
-from campaigns.models import Contact, Enrolment, Message, Step
+from campaigns.models import Contact, Enrolment, Message, Step, Suppression
 from campaigns.pipeline import planner
 from campaigns.services import campaigns
 from tenants.models import Tenant
@@ -125,6 +125,22 @@ def test_a_retry_waits_for_the_end_of_a_conversation():
 
     held = Message.objects.get(contact=one_of(campaign))
     assert (held.status, held.reason, held.due_at) == ("deferred", "conversation", NOON + HOUR + DAY)
+
+
+def test_an_entry_of_an_older_spelling_blocks_that_spelling():
+    campaign, _ = running(3, 1)
+    contact = one_of(campaign)
+    spelling = factories.hasher().address("some.body@gmail.com")  # as an entry was made before spellings were one
+    key = factories.hasher().address("somebody@gmail.com")
+    change(
+        contact, email="Some.Body@gmail.com", email_key="somebody@gmail.com", address_hash=key,
+        domain_hashes=[factories.hasher().domain("gmail.com"), spelling],
+    )  # fmt: skip
+    Suppression.objects.create(
+        tenant=campaign.tenant, scope="tenant", kind="address", hash=spelling, reason="opt_out", via="long ago"
+    )
+
+    assert plan(campaign).refused == {"suppressed": 1}
 
 
 # --- Frequency --------------------------------------------------------------------------------------------------
