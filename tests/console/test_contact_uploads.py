@@ -115,7 +115,7 @@ def test_from_the_file_to_the_contacts_and_back(tenant, browser, tmp_path, writt
     assert ListEntry.objects.filter(contact_list__name="Fair").count() == 2
 
     answer = browser.get(reverse("admin:campaigns_contactupload_refused", args=[upload.pk]))
-    (refused,) = csv.DictReader(io.StringIO(answer.content.decode()))
+    (refused,) = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
     assert (refused["E-Mail address"], refused["Job title (now)"]) == ("bad", "x")
     assert "email" in refused["reason"]
     assert "The refused rows as a file<" in page(browser, upload)
