@@ -23,7 +23,8 @@ from tests.rules.test_tenancy import our_models
 
 ROWS = 30  # of each table: enough for whatever a small world has
 CHECKED = [model for model in our_models() if is_of_tenants(model)]
-OF_THE_WALKER = {"tenants.SignedIn", "tenants.SecondFactor"}  # walking is being seen, and may set up another app
+# Walking is being seen, and may set up another app; what DNS says of one's own contacts' domains is noted for all.
+OF_THE_WALKER = {"tenants.SignedIn", "tenants.SecondFactor", "mailboxes.ReceiverDomain"}
 PASSING = {"last_login", "until", "holder", "session_epoch"}  # of people in the walker's own tenant, and of processes
 NEVER_WALKED = {"logout", "password_change", "password_change_done", "login"}  # one's own, and they end the session
 
