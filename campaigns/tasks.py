@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from campaigns.pipeline import sender
+from campaigns.services import sharing
 
 
 def send_batches(tenant_id: int, batch_ids: list[int]) -> str:
     """Send the due messages of these batches of one tenant; safe to run twice."""
     return sender.send_batches(tenant_id, batch_ids)
+
+
+def close_shared() -> str:
+    """Close what waits for people who opted out of another tenant's mail, where both share; safe to run twice."""
+    return f"closed {sharing.close_everywhere()}"

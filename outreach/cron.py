@@ -21,7 +21,7 @@ from django.db.models import Q
 
 from campaigns.models import Campaign
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns, stops
+from campaigns.services import campaigns, sharing, stops
 from deliverability.services import checks
 from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
@@ -162,6 +162,12 @@ def stops_over() -> int:
     return stops.end_over(actor=SYSTEM)
 
 
+def close_shared() -> int:
+    """Close what waits for people who told another tenant, where both share: a day may have come, or a hint gone."""
+    sharing_tenants = sharing.tenants()
+    return each(sharing_tenants, sharing.close_waiting) if len(sharing_tenants) > 1 else 0
+
+
 def ramps() -> int:
     """Decide the caps of the ramps for each tenant whose day has begun since it was last done."""
     at = now()
@@ -240,6 +246,7 @@ def table() -> list[Work]:
         Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
         Work("find_receivers", find_receivers, settings.RECEIVERS_EVERY_SECONDS),
         Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
+        Work("close_shared", close_shared, settings.SWEEP_EVERY_SECONDS),
         Work("uploads", uploads, 10),
         Work("forget_uploads", forget_uploads, 600),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),

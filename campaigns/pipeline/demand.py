@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from campaigns.ledger import gates
 from campaigns.pipeline import receivers
 from campaigns.pipeline.seats import Place, Running
 from outreach.common.hashing import Hasher
@@ -77,6 +78,14 @@ UPDATE plan_demand p SET refused = 'suppressed'
 FROM campaigns_suppression s
 WHERE p.kind > 0 AND s.hash = p.address_hash AND s.lifted_at IS NULL
   AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s) AND (s.campaign_id IS NULL OR s.campaign_id = p.campaign_id)"""
+
+SUPPRESSED_BY_OTHERS = f"""
+UPDATE plan_demand p SET refused = 'suppressed'
+FROM tenants_tenantrecord own
+CROSS JOIN LATERAL campaigns_shared_suppressed(
+    own.tenant_id, (SELECT array_agg(DISTINCT address_hash) FROM plan_demand WHERE kind > 0)
+) AS shared (hash)
+WHERE own.tenant_id = %(tenant)s AND {gates.SHARES} AND p.kind > 0 AND p.address_hash = shared.hash"""
 
 ANY_WIDE = """
 SELECT EXISTS (
@@ -209,6 +218,7 @@ def find_people(
 def _gate(cursor: Any, tenant_id: int) -> Counter[str]:
     """Mark and end what a final gate refuses, move what another one does; return how many by reason."""
     cursor.execute(SUPPRESSED, {"tenant": tenant_id})
+    cursor.execute(SUPPRESSED_BY_OTHERS, {"tenant": tenant_id})
     cursor.execute(ANY_WIDE, {"tenant": tenant_id})
     if cursor.fetchone()[0]:
         cursor.execute(SUPPRESSED_WIDE, {"tenant": tenant_id})

@@ -65,6 +65,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Contacts"), "group", "campaigns_contact", "campaigns.view"),
         (_("Lists"), "list_alt", "campaigns_contactlist", "campaigns.view"),
         (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
+        (_("Suppression lists"), "playlist_remove", "campaigns_suppressionlist", "campaigns.view"),
     ),
     models(
         _("Fleet"),

@@ -12,8 +12,10 @@ READS = {
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
-    "campaigns.suppression.entry", "campaigns.suppression.hasher",
-    "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
+    "campaigns.sharing.shares", "campaigns.sharing.tenants", "campaigns.suppression.covering",
+    "campaigns.suppression.entry", "campaigns.suppression.hasher", "campaigns.suppression.mask",
+    "campaigns.suppression.standing", "campaigns.suppression_lists.counts", "campaigns.suppression_lists.find",
+    "campaigns.suppression_lists.plain", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.imports.judge_source",
     "mailboxes.domain_rows.judge", "mailboxes.domains.is_lower", "mailboxes.domains.judge",
     "mailboxes.domains.keep_alive_until", "mailboxes.domains.last_sent", "mailboxes.domains.of_others",
@@ -65,6 +67,11 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "campaigns.suppression_lists.of_opt_outs",  # of recording an opt-out, like the next one
+    "campaigns.suppression_lists.taking",
+    "campaigns.sharing.close_everywhere",  # the machinery's part of an entry that a person recorded
+    "campaigns.sharing.close_waiting",
+    "campaigns.sharing.ring",
     "mailboxes.quarantine.close_case",  # part of a release, of a retirement, of the next quarantine
     "mailboxes.quarantine.lock",
     "mailboxes.quarantine.lock_pool",
