@@ -60,22 +60,26 @@ def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | No
     return None if policy.export_above is None or rows <= policy.export_above else {"rows": rows}
 
 
-LAUNCH = Act("campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched)
+LAUNCH = Act(
+    "campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched,
+    line="launch_above",
+)  # fmt: skip
 LIFT = Act(
     "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
-    over_platform="campaigns.suppress_platform",
+    over_platform="campaigns.suppress_platform", line="lift",
 )  # fmt: skip
 REMOVE_LIST = Act(
     "suppression_list.remove", _("Removing a suppression list"), "campaigns.SuppressionList", "campaigns.lift",
-    list_removed, up_to("entries"), over_platform="campaigns.suppress_platform",
+    list_removed, up_to("entries"), over_platform="campaigns.suppress_platform", line="lift",
 )  # fmt: skip
 LIFT_STOP = Act(
     "stop.lift", _("Lifting a stop"), "campaigns.Stop", "campaigns.stop", stop_lifted,
-    over_platform="campaigns.stop_platform",
+    over_platform="campaigns.stop_platform", line="lift",
 )  # fmt: skip
 EXPORT = Act(
-    "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",)
-)
+    "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",),
+    line="export_above",
+)  # fmt: skip
 
 
 def register_all() -> None:

@@ -97,12 +97,16 @@ def import_suppressions(
                 report.phase = "writing"
                 yield report
                 _take_over(tenant, file_name or Path(path).name, suppression_list, report)
+                if not dry_run:
+                    _record(tenant, suppression_list, actor, report)
                 transaction.set_rollback(dry_run)
             if keep_refused and not dry_run:
                 report.refused_file = str(refused.keep() or "")
         finally:
             refused.discard()
-    _record(tenant, suppression_list, actor, report)
+    if dry_run:  # what was only tried is on record too
+        with transaction.atomic():
+            _record(tenant, suppression_list, actor, report)
     report.phase = "done"
     yield report
 

@@ -218,6 +218,19 @@ def lift(row: Suppression, *, actor: Actor, reason: str, approval: int | None = 
     return row
 
 
+@transaction.atomic
+def forget_words(tenant: Tenant, hashes: Sequence[bytes], *, actor: Actor) -> int:
+    """Erase what stands in words beside the entries of these addresses; the hashes stay and hold. How many entries.
+
+    For an erasure: mask, source, proof and the reason of a lifting may name the person.
+    """
+    actor.require("campaigns.suppress", tenant)
+    rows = Suppression.objects.filter(tenant=tenant, kind=Suppression.Kind.ADDRESS, hash__in=list(hashes))
+    count = rows.update(hint="", source="", proof="", lift_reason="")
+    audit.record(actor, "suppressions.words_erased", tenant, entries=count)
+    return count
+
+
 @repeating.atomic
 def unsubscribe(tenant_id: int, message_pk: int, *, actor: Actor, via: str) -> bool:
     """Opt the recipient of a message out of everything its tenant sends, now and later; safe to repeat.

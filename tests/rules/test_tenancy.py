@@ -21,6 +21,7 @@ TENANT_MAY_BE_EMPTY = {
     "tenants.Membership",
 }  # fmt: skip
 TENANT_MAY_BE_EMPTY |= {"campaigns.Stop", "campaigns.StopEvent"}
+TENANT_MAY_BE_EMPTY |= {"campaigns.SuppressionList", "campaigns.SuppressionListEvent"}
 TENANT_MAY_BE_EMPTY |= {"tenants.InvitationEvent", "tenants.MembershipEvent"}
 
 
