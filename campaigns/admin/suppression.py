@@ -109,7 +109,10 @@ class SuppressionAdmin(Exports, IndexedSearch, TenantAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         """By the hashes of whatever covers the address or domain, so that the answer is what the gates see."""
-        hashes = suppression.covering(search_term.replace("\x00", "").strip())
+        term = search_term.replace("\x00", "").strip()
+        if "***@" in term:
+            return self.search_text(queryset, term), False
+        hashes = suppression.covering(term)
         if hashes:
             return queryset.filter(hash__in=hashes), False
         return super().get_search_results(request, queryset, search_term)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 
 from campaigns.models import Campaign, Suppression, SuppressionList
@@ -16,6 +17,14 @@ from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
 OPT_OUTS = "Opt-outs"
+# How many entries of a list hold, as a column of a query for lists.
+HOLDING = Coalesce(
+    Subquery(
+        Suppression.objects.filter(suppression_list=OuterRef("pk"), lifted_at=None)
+        .order_by().values("suppression_list").annotate(n=Count("pk")).values("n")
+    ),
+    0,
+)  # fmt: skip
 
 
 def plain(field: str, text: str, most: int) -> str:
@@ -61,6 +70,8 @@ def create(
     values = {"name": plain("name", name, 100), "owner": plain("owner", owner, 200)}
     if not values["name"]:
         raise BadInput("name: write how the list is called.", field="name")
+    if values["name"] == OPT_OUTS:
+        raise BadInput(f"name: {OPT_OUTS!r} is the list that makes itself; take another.", field="name")
     try:
         with transaction.atomic():
             row = SuppressionList.objects.create(
@@ -77,9 +88,7 @@ def of_opt_outs(tenant: Tenant) -> SuppressionList:
     opt_outs = SuppressionList.objects.filter(tenant=tenant, kind=SuppressionList.Kind.OPT_OUT)
     found = opt_outs.first()
     if found is None:
-        taken = SuppressionList.objects.filter(tenant=tenant, name=OPT_OUTS, removed_at=None).exists()
-        name = f"{OPT_OUTS} ({tenant.slug})"[:100] if taken else OPT_OUTS
-        made = SuppressionList(tenant=tenant, name=name, kind=SuppressionList.Kind.OPT_OUT)
+        made = SuppressionList(tenant=tenant, name=OPT_OUTS, kind=SuppressionList.Kind.OPT_OUT)
         SuppressionList.objects.bulk_create([made], ignore_conflicts=True)
         found = opt_outs.get()
     return found

@@ -181,7 +181,13 @@ def test_an_operator_makes_lists_and_does_not_remove_them(tenant):
 
 @pytest.mark.parametrize(
     ("name", "kind", "error"),
-    [("", "customers", BadInput), ("x" * 101, "customers", BadInput), ("a", "opt_out", BadInput), ("a", "?", BadInput)],
+    [
+        ("", "customers", BadInput),
+        ("x" * 101, "customers", BadInput),
+        ("Opt-outs", "customers", BadInput),
+        ("a", "opt_out", BadInput),
+        ("a", "?", BadInput),
+    ],
 )
 def test_a_list_needs_a_name_and_a_kind(tenant, name, kind, error):
     with pytest.raises(error):
