@@ -1,4 +1,5 @@
-"""What of campaigns and people may need a second person: large launches and exports, lifted suppressions and stops."""
+"""What of campaigns and people may need a second person: large launches and exports, lifted suppressions, removed
+lists of them, and stops."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import json
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.models import Campaign, Stop, Suppression
+from campaigns.models import Campaign, Stop, Suppression, SuppressionList
 from tenants.acts import Act, Terms, register, up_to
 from tenants.models import ApprovalPolicy, Tenant
 
@@ -41,6 +42,13 @@ def lifted(policy: ApprovalPolicy, entry: Suppression) -> Terms | None:
     return {"entry_reason": entry.reason} if policy.lift or entry.tenant_id is None else None
 
 
+def list_removed(policy: ApprovalPolicy, row: SuppressionList) -> Terms | None:
+    """How many would be mailed again: entries that come later were not agreed on."""
+    if not policy.lift and row.tenant_id is not None:
+        return None
+    return {"entries": Suppression.objects.filter(suppression_list=row, lifted_at=None).count(), "kind": row.kind}
+
+
 def stop_lifted(policy: ApprovalPolicy, stop: Stop) -> Terms | None:
     """What holds for every tenant two people always lift; a tenant's own stop, where its policy wants two for that."""
     if stop.tenant_id is None or (stop.scope == Stop.Scope.TENANT and policy.lift):
@@ -52,20 +60,28 @@ def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | No
     return None if policy.export_above is None or rows <= policy.export_above else {"rows": rows}
 
 
-LAUNCH = Act("campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched)
+LAUNCH = Act(
+    "campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched,
+    line="launch_above",
+)  # fmt: skip
 LIFT = Act(
     "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
-    over_platform="campaigns.suppress_platform",
+    over_platform="campaigns.suppress_platform", line="lift",
+)  # fmt: skip
+REMOVE_LIST = Act(
+    "suppression_list.remove", _("Removing a suppression list"), "campaigns.SuppressionList", "campaigns.lift",
+    list_removed, up_to("entries"), over_platform="campaigns.suppress_platform", line="lift",
 )  # fmt: skip
 LIFT_STOP = Act(
     "stop.lift", _("Lifting a stop"), "campaigns.Stop", "campaigns.stop", stop_lifted,
-    over_platform="campaigns.stop_platform",
+    over_platform="campaigns.stop_platform", line="lift",
 )  # fmt: skip
 EXPORT = Act(
-    "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",)
-)
+    "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",),
+    line="export_above",
+)  # fmt: skip
 
 
 def register_all() -> None:
-    for act in (LAUNCH, LIFT, LIFT_STOP, EXPORT):
+    for act in (LAUNCH, LIFT, REMOVE_LIST, LIFT_STOP, EXPORT):
         register(act)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
 from campaigns.ledger import handover, moves, planning, waiting
-from campaigns.services import campaigns
+from campaigns.services import campaigns, sharing
 from mailboxes.models import Mailbox
 from mailboxes.reserves import Leaving
 from outreach.common import hooks, isolation
@@ -79,6 +79,12 @@ def tenant_cap_lowered(*, tenant: Any, **_: Any) -> None:
     moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
 
 
+def record_written(*, tenant: Any, fields: Collection[str], **_: Any) -> None:
+    """Suppression may be shared from now on: have what waits looked at."""
+    if "suppression_sharing_on" in fields:
+        sharing.ring(tenant)
+
+
 def counting_sent(*, tenant: Any, since: date, until: date, counts: Counter[tuple[int, date]], **_: Any) -> None:
     """Add what each mailbox really sent on the days from `since` to before `until`, by (mailbox id, day)."""
     counts.update(reports.sent_by_mailbox_day(tenant, since, until))
@@ -127,3 +133,4 @@ def register() -> None:
     hooks.register("mailboxes.judging_domains", judging_domains)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)
+    hooks.register("tenants.record_written", record_written)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from campaigns.pipeline import sender
-from campaigns.services import upload_work
+from campaigns.services import sharing, upload_work
 
 
 def send_batches(tenant_id: int, batch_ids: list[int]) -> str:
@@ -14,3 +14,8 @@ def send_batches(tenant_id: int, batch_ids: list[int]) -> str:
 def work_on_upload(tenant_id: int, upload_id: int) -> str:
     """Check or import a file of contacts that somebody uploaded; safe to run twice."""
     return upload_work.work_on(tenant_id, upload_id)
+
+
+def close_shared() -> str:
+    """Close what waits for people who opted out of another tenant's mail, where both share; safe to run twice."""
+    return f"closed {sharing.close_everywhere()}"

@@ -91,28 +91,32 @@ def reopened(policy: ApprovalPolicy, account: ProviderAccount) -> Terms | None:
 
 RAISE_CAP = Act(
     "mailbox.raise_cap", _("Raising a cap"), "mailboxes.Mailbox", "mailboxes.set_cap", raised_cap,
-    up_to("daily_cap"), ("daily_cap",),
+    up_to("daily_cap"), ("daily_cap",), line="cap_above",
 )  # fmt: skip
 LEAVE_RAMP = Act(
     "mailbox.leave_ramp", _("Leaving a ramp early"), "mailboxes.Mailbox", "mailboxes.ramp", left_ramp,
-    up_to("daily_cap"),
+    up_to("daily_cap"), line="cap_above",
 )  # fmt: skip
 LEAVE_DOMAIN_RAMP = Act(
     "domain.leave_ramp", _("Leaving a domain's ramp early"), "mailboxes.SendingDomain", "mailboxes.ramp",
-    left_domain_ramp, covers_cap,
+    left_domain_ramp, covers_cap, line="cap_above",
 )  # fmt: skip
-RELEASE = Act("mailbox.release", _("Releasing from quarantine"), "mailboxes.Mailbox", "mailboxes.release", released)
+RELEASE = Act(
+    "mailbox.release", _("Releasing from quarantine"), "mailboxes.Mailbox", "mailboxes.release", released,
+    line="release",
+)  # fmt: skip
 REOPEN = Act(
     "account.reopen", _("Reopening a provider account"), "mailboxes.ProviderAccount", "mailboxes.set_account_state",
-    reopened,
+    reopened, line="account",
 )  # fmt: skip
 
 BULK_RAISE = Act(
-    "mailboxes.bulk_raise_cap", _("Raising many caps"), "mailboxes.BulkEdit", "mailboxes.edit", bulk_raised
-)
+    "mailboxes.bulk_raise_cap", _("Raising many caps"), "mailboxes.BulkEdit", "mailboxes.edit", bulk_raised,
+    line="cap_above",
+)  # fmt: skip
 EXPORT = Act(
     "mailboxes.export", _("Exporting mailboxes"), "tenants.Tenant", "mailboxes.export", exported, up_to("rows"),
-    ("rows",),
+    ("rows",), line="export_above",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from django.db.models import Q, QuerySet
 
 from campaigns.models import Campaign, ContactUpload
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns, contact_imports, stops, validity
+from campaigns.services import campaigns, contact_imports, sharing, stops, validity
 from deliverability.services import checks, verifying
 from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
@@ -163,6 +163,12 @@ def stops_over() -> int:
     return stops.end_over(actor=SYSTEM)
 
 
+def close_shared() -> int:
+    """Close what waits for people who told another tenant, where both share: a day may have come, or a hint gone."""
+    sharing_tenants = sharing.tenants()
+    return each(sharing_tenants, sharing.close_waiting) if len(sharing_tenants) > 1 else 0
+
+
 def ramps() -> int:
     """Decide the caps of the ramps for each tenant whose day has begun since it was last done."""
     at = now()
@@ -268,6 +274,7 @@ def table() -> list[Work]:
         Work("validate_contacts", validate_contacts, settings.VALIDATE_EVERY_SECONDS),
         Work("revalidate_contacts", revalidate_contacts, settings.REVALIDATE_EVERY_SECONDS),
         Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
+        Work("close_shared", close_shared, settings.SWEEP_EVERY_SECONDS),
         Work("uploads", uploads, 10),
         Work("forget_uploads", forget_uploads, 600),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),

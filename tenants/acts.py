@@ -20,7 +20,8 @@ class Act:
     `over_platform` is what doing it to a row of no tenant takes besides.
 
     `terms(policy, subject, **given)` returns what has to be agreed on, None when nobody has to; `given` names what the
-    act is told besides its subject. `covers(agreed, asked)` says whether an agreement is enough for what is done.
+    act is told besides its subject; `line` is the one of the policy that
+    it obeys, whose label names it. `covers(agreed, asked)` says whether an agreement is enough for what is done.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Act:
     covers: Callable[[Terms, Terms], bool] = operator.eq
     given: tuple[str, ...] = ()
     over_platform: str = ""
+    line: str = ""
 
     def require_of(self, actor: Any, subject: Any) -> None:
         """Raise NotAllowed unless the actor may do this to the row, or to an approval's."""

@@ -10,6 +10,7 @@ from campaigns.admin import (
     plans,
     stops,
     suppression,
+    suppression_lists,
     variants,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "plans",
     "stops",
     "suppression",
+    "suppression_lists",
     "variants",
 ]

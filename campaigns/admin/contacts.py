@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import Q
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.admin.bulk import ActsOnMany, TagFilter
 from campaigns.admin.searching import IndexedSearch
-from campaigns.models import Enrolment
-from campaigns.services import exporting
+from campaigns.models import Enrolment, Suppression
+from campaigns.services import exporting, suppression
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
-from tenants.admin.columns import labelled, link_to
+from tenants.admin.columns import labelled, link_to, row_link
 from tenants.admin.exporting import Exports
+
+
+def of_entry(row: Suppression) -> str:
+    """Why an entry is there, and in which list."""
+    return ", ".join(filter(None, [row.get_reason_display(), str(row.suppression_list or "")]))
 
 
 class EnrolmentInline(ReadOnlyInline):
@@ -62,6 +68,7 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
                     "tenant",
                     "tag_list",
                     "list_list",
+                    "kept_from_mail_by",
                     "message_list",
                 )
             },
@@ -86,6 +93,15 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
                 **{f"{place}__istartswith" if place != "email_key" else "email_key__startswith": term.casefold()}
             )
         return queryset.filter(found)
+
+    @admin.display(description=_("kept from mail by"))
+    def kept_from_mail_by(self, row):
+        """The tenant's own entries; of whatever else holds, only that it does."""
+        own, platform = suppression.standing(row)
+        links = [row_link("campaigns_suppression", each.pk, f"{each} ({of_entry(each)})") for each in own]
+        return format_html_join(
+            ", ", "{}", ((each,) for each in [*links, *([_("platform limit")] if platform else [])])
+        )
 
     @admin.display(description=_("name"))
     def name(self, row):

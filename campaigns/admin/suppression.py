@@ -10,7 +10,7 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Suppression
@@ -49,6 +49,14 @@ class SuppressionForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
         label=_("Reason"),
     )
+    source = forms.CharField(
+        max_length=200, required=False, widget=UnfoldAdminTextInputWidget, label=_("Source"),
+        help_text=_("Where they come from."),
+    )  # fmt: skip
+    proof = forms.CharField(
+        max_length=500, required=False, widget=UnfoldAdminTextInputWidget, label=_("Proof"),
+        help_text=_("Words, an address or a reference."),
+    )  # fmt: skip
 
     def clean_scope(self) -> Tenant | None:
         scope = self.cleaned_data["scope"]
@@ -64,38 +72,53 @@ class SuppressionForm(forms.Form):
 @admin.register(Suppression)
 class SuppressionAdmin(Exports, IndexedSearch, TenantAdmin):
     area = "campaigns"
-    search_help_text = _("A whole e-mail address, a domain, or a row number.")
+    search_help_text = _(
+        "A whole e-mail address (its domain's entries too), a domain, a mask as m***@example.com, or a row number."
+    )
     list_display = (
         "what",
         "kind",
         "scope_label",
         "tenant",
         "campaign",
+        "suppression_list",
         "reason_label",
         "via",
         "created_at",
         "lifted_at",
     )
     list_filter = ("scope", "kind", "reason", "tenant")
-    linked_by = ("campaign__id__exact",)
-    list_select_related = ("tenant", "campaign")
+    linked_by = ("campaign__id__exact", "suppression_list__id__exact", "lifted_at__isnull")
+    list_select_related = ("tenant", "campaign", "suppression_list")
     sortable_by = ()
-    fields = ("what", "kind", "scope", "tenant", "campaign", "reason", "via", "message", "created_at", "lifted_at")
+    fields = (
+        "what", "kind", "scope", "tenant", "campaign", "suppression_list", "reason", "source", "proof", "via",
+        "message", "created_at", "lifted_at", "lift_reason",
+    )  # fmt: skip
     actions = ("export", "lift")
     exported, exported_as = exporting.export_suppressions, "suppressions"
     add_form, add_permission = SuppressionForm, "campaigns.suppress"
 
     scope_label = labelled("scope", _("scope"))
     reason_label = labelled("reason", _("reason"))
-    address_lookup = "hash"
 
     def visible_to(self, request, queryset):
         """Platform entries are for the platform's own people: a tenant learns nothing of them."""
         rows = super().visible_to(request, queryset)
         return rows if request.actor.can("campaigns.suppress_platform") else rows.exclude(tenant=None)
 
+    def get_search_results(self, request, queryset, search_term):
+        """By the hashes of whatever covers the address or domain, so that the answer is what the gates see."""
+        term = search_term.replace("\x00", "").strip()
+        if "***@" in term:
+            return self.search_text(queryset, term), False
+        hashes = suppression.covering(term)
+        if hashes:
+            return queryset.filter(hash__in=hashes), False
+        return super().get_search_results(request, queryset, search_term)
+
     def search_text(self, queryset, term):
-        return queryset.filter(domain=term.lower().removeprefix("*."))
+        return queryset.filter(hint=term.lower())
 
     @admin.display(description=_("entry"))
     def what(self, row):
@@ -120,9 +143,7 @@ class SuppressionAdmin(Exports, IndexedSearch, TenantAdmin):
 
     def add_with(self, request, values):
         entries = values.pop("entries")
-        new = suppression.suppress(
-            values["scope"], entries, actor=request.actor, reason=values["reason"], via="console"
-        )
+        new = suppression.suppress(values.pop("scope"), entries, actor=request.actor, via="console", **values)
         text = ngettext("%d entry is new.", "%d entries are new.", new) % new
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(reverse(self._named("changelist")))

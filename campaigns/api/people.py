@@ -11,8 +11,8 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from campaigns.models import Contact, ContactList, Enrolment, Suppression
-from campaigns.services import suppression
+from campaigns.models import Contact, ContactList, Enrolment, Suppression, SuppressionList
+from campaigns.services import suppression, suppression_lists
 from outreach.common import addresses
 from outreach.common.errors import BadInput
 from tenants.api.base import ReadOnlyTenantViewSet
@@ -51,7 +51,10 @@ class EnrolmentOutput(Output):
 class SuppressionOutput(Output):
     class Meta:
         model = Suppression
-        fields = (*("id", "campaign", "scope", "kind", "hint", "domain", "reason", "via", "created_at", "lifted_at"),)
+        fields = (
+            *("id", "campaign", "suppression_list", "scope", "kind", "hint", "domain", "reason", "source", "proof"),
+            *("via", "created_at", "lifted_at", "lift_reason"),
+        )
 
 
 class SuppressionInput(Input):
@@ -61,6 +64,11 @@ class SuppressionInput(Input):
         child=serializers.CharField(max_length=254), min_length=1, max_length=MOST_ENTRIES, allow_empty=False
     )
     reason = serializers.ChoiceField(choices=Suppression.Reason.choices, default=Suppression.Reason.MANUAL)
+    source = serializers.CharField(max_length=200, default="", allow_blank=True)
+    proof = serializers.CharField(max_length=500, default="", allow_blank=True)
+    suppression_list = serializers.IntegerField(
+        min_value=1, default=None, allow_null=True, help_text="Id of the list they stand in; opt-outs have their own."
+    )
 
 
 class LiftInput(Input):
@@ -79,6 +87,34 @@ class SuppressionResult(serializers.Serializer):
     """How many of the entries are new."""
 
     added = serializers.IntegerField()
+
+
+class SuppressionListOutput(Output):
+    entries = serializers.SerializerMethodField(help_text="How many entries hold.")
+
+    class Meta:
+        model = SuppressionList
+        fields = (*("id", "name", "kind", "owner", "source", "entries", "created_at", "removed_at", "removed_reason"),)
+
+    def get_entries(self, row: Any) -> int:
+        return row.holding if hasattr(row, "holding") else 0  # one just made has none
+
+
+class SuppressionListInput(Input):
+    """An empty list; its entries come by POST to suppressions."""
+
+    name = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(
+        choices=[each for each in SuppressionList.Kind.choices if each[0] != SuppressionList.Kind.OPT_OUT]
+    )
+    owner = serializers.CharField(max_length=200, default="", allow_blank=True)
+    source = serializers.CharField(max_length=500, default="", allow_blank=True)
+
+
+class ListRemoved(serializers.Serializer):
+    """How many entries were lifted with it."""
+
+    lifted = serializers.IntegerField()
 
 
 class ContactFilters(filters.FilterSet):
@@ -109,7 +145,17 @@ class EnrolmentFilters(filters.FilterSet):
 class SuppressionFilters(filters.FilterSet):
     kind, scope, reason = choice(Suppression, "kind"), choice(Suppression, "scope"), choice(Suppression, "reason")
     campaign = IdFilter(field_name="campaign")
+    suppression_list = IdFilter(field_name="suppression_list")
+    covering = filters.CharFilter(method="by_cover", max_length=254)
+    hint = filters.CharFilter(field_name="hint", lookup_expr="exact", max_length=254)
     created_since, created_before = since("created_at"), before("created_at")
+
+    def by_cover(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        """Whatever of the tenant's own entries covers that address or domain, in whatever way it is written."""
+        hashes = suppression.covering(value.strip())
+        if not hashes:
+            raise serializers.ValidationError({name: ["Write a whole address or a domain."]})
+        return rows.filter(hash__in=hashes)
 
 
 class ContactViewSet(ReadOnlyTenantViewSet):
@@ -153,7 +199,12 @@ class SuppressionViewSet(ReadOnlyTenantViewSet):
         values = self.given(SuppressionInput)
         (tenant_id,) = request.actor.within
         tenant = Tenant.objects.get(pk=tenant_id)
-        added = suppression.suppress(tenant, values["entries"], actor=request.actor, reason=values["reason"], via="api")
+        list_id = values.pop("suppression_list")
+        if list_id is not None:
+            values["suppression_list"] = SuppressionList.objects.filter(tenant=tenant, pk=list_id).first()
+            if values["suppression_list"] is None:
+                raise BadInput("There is no such list.", field="suppression_list")
+        added = suppression.suppress(tenant, actor=request.actor, via="api", **values)
         return Response({"added": added}, status=201)
 
     @extend_schema(request=LiftInput, responses=Lifted)
@@ -163,3 +214,28 @@ class SuppressionViewSet(ReadOnlyTenantViewSet):
         row = self.get_object()  # first: of a row that is not there nothing is judged
         row = suppression.lift(row, actor=request.actor, **self.given(LiftInput))
         return Response(Lifted(row).data)
+
+
+class SuppressionListViewSet(ReadOnlyTenantViewSet):
+    """Named lists of suppressions. That of opt-outs makes itself and stays."""
+
+    view_permission = "campaigns.view"
+    permissions_of = {"create": "campaigns.suppress", "remove": "campaigns.lift"}
+    queryset = SuppressionList.objects.annotate(holding=suppression_lists.HOLDING).order_by("pk")
+    serializer_class = SuppressionListOutput
+
+    @extend_schema(request=SuppressionListInput, responses={201: SuppressionListOutput})
+    def create(self, request: Any) -> Response:
+        """Make an empty list."""
+        values = self.given(SuppressionListInput)
+        (tenant_id,) = request.actor.within
+        tenant = Tenant.objects.get(pk=tenant_id)
+        row = suppression_lists.create(tenant, values.pop("name"), actor=request.actor, **values)
+        return Response(self.get_serializer(row).data, status=201)
+
+    @extend_schema(request=LiftInput, responses=ListRemoved)
+    @action(detail=True, methods=["post"])
+    def remove(self, request: Any, pk: str) -> Response:
+        """Lift all its entries as one. 409 `approval_needed` where a second person has to agree."""
+        row = suppression_lists.remove(self.get_object(), actor=request.actor, **self.given(LiftInput))
+        return Response({"lifted": row.lifted})

@@ -6,15 +6,22 @@ a provider account, t tenant. Fragments take no parameters, so they can stand an
 
 from __future__ import annotations
 
-# Suppressed in any scope: the address itself, its domain, or a wildcard above it.
+# Another tenant's opt-out or complaint, where both tenants share: nothing but one look at the own record where not.
+SHARES = "own.suppression_sharing_on <= (now() AT TIME ZONE 'UTC')::date"
+SHARED = f"""EXISTS (
+    SELECT FROM tenants_tenantrecord own
+    CROSS JOIN LATERAL campaigns_shared_suppressed(own.tenant_id, ARRAY[ct.address_hash])
+    WHERE own.tenant_id = ct.tenant_id AND {SHARES})"""
+
+# Suppressed in any scope: the address itself, its domain, or a wildcard above it; or by what others share.
 # The hashes are unnested first: under row-level security a condition may use an index only if it can't leak, which
 # holds for = alone and not for = ANY of an array that is put together here.
-COVERED = """EXISTS (
+COVERED = f"""(EXISTS (
     SELECT FROM unnest(ct.domain_hashes || ct.address_hash) AS own (hash)
     JOIN campaigns_suppression s ON s.hash = own.hash
     WHERE s.lifted_at IS NULL
       AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)
-      AND (s.campaign_id IS NULL OR s.campaign_id = c.id))"""
+      AND (s.campaign_id IS NULL OR s.campaign_id = c.id)) OR {SHARED})"""
 
 # Stops that hold now. One look at the open ones answers for all scopes: its index holds hardly any rows.
 OPEN_STOP = "s.lifted_at IS NULL AND (s.until IS NULL OR s.until > now())"

@@ -57,6 +57,13 @@ JOIN campaigns_suppression s ON s.hash = own.hash
 WHERE ct.id = ANY (%(contacts)s::bigint[]) AND s.lifted_at IS NULL
   AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)
 UNION ALL
+SELECT 'covered', ct.id, NULL::bigint FROM tenants_tenantrecord own
+CROSS JOIN LATERAL campaigns_shared_suppressed(own.tenant_id, (
+    SELECT array_agg(ct.address_hash) FROM campaigns_contact ct WHERE ct.id = ANY (%(contacts)s::bigint[])
+)) AS shared (hash)
+JOIN campaigns_contact ct ON ct.address_hash = shared.hash AND ct.tenant_id = own.tenant_id
+WHERE {gates.SHARES} AND ct.id = ANY (%(contacts)s::bigint[])
+UNION ALL
 SELECT 'pulled', NULL::bigint, NULL::bigint WHERE EXISTS (
     SELECT FROM campaigns_stop s
     WHERE {gates.OPEN_STOP} AND (s.scope <> 'receiver' OR s.operator = ANY (%(operators)s::text[])))"""

@@ -8,7 +8,7 @@ from campaigns.models.lists import ContactList, ListEntry
 from campaigns.models.messages import Attempt, Batch, Message
 from campaigns.models.plans import PlanRun
 from campaigns.models.stops import Stop
-from campaigns.models.suppression import Suppression
+from campaigns.models.suppression import Suppression, SuppressionList
 
 __all__ = [
     "Attempt",
@@ -27,5 +27,6 @@ __all__ = [
     "Step",
     "Stop",
     "Suppression",
+    "SuppressionList",
     "Variant",
 ]

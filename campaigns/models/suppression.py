@@ -6,7 +6,65 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from tenants.models import TenantForeignKey
+from tenants.models import TenantForeignKey, history
+
+
+@history.track()
+class SuppressionList(models.Model):
+    """A named set of suppressions that come and go together: a client's do-not-contact list, its customers.
+
+    No tenant: it holds for every tenant. The list of opt-outs makes itself, one for each tenant, and stays: what
+    people said for themselves is not taken back by removing a list. A removed list keeps its entries, lifted.
+    """
+
+    class Kind(models.TextChoices):
+        DO_NOT_CONTACT = "do_not_contact", _("do not contact")
+        CUSTOMERS = "customers", _("customers")
+        COMPETITORS = "competitors", _("competitors")
+        OPT_OUT = "opt_out", _("opt-outs")
+
+    lifted = 0  # entries; told to who removed it, and kept in the audit
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=16, choices=Kind)
+    owner = models.CharField(max_length=200, blank=True, help_text=_("Who answers for it."))
+    source = models.CharField(max_length=500, blank=True, help_text=_("Where it comes from."))
+    created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removed_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ("name", "pk")
+        verbose_name = _("suppression list")
+        verbose_name_plural = _("suppression lists")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name"],
+                condition=Q(removed_at=None),
+                nulls_distinct=False,
+                name="suppressionlist_name_once",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant"], condition=Q(kind="opt_out"), name="suppressionlist_one_of_opt_outs"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["do_not_contact", "customers", "competitors", "opt_out"]),
+                name="suppressionlist_kind_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="opt_out") | Q(tenant__isnull=False, removed_at=None),
+                name="suppressionlist_opt_outs_stay",
+            ),
+            models.CheckConstraint(
+                condition=Q(removed_at=None) | ~Q(removed_reason=""), name="suppressionlist_removed_for_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Suppression(models.Model):
@@ -14,7 +72,8 @@ class Suppression(models.Model):
 
     The entry is a keyed hash (outreach.common.hashing), so it outlives an erasure; `hint` is
     the masked address for people, `domain` the plain name of domain and wildcard entries.
-    No tenant means platform scope. An opt-out is always tenant scope.
+    No tenant means platform scope. An opt-out is always tenant scope. It holds until somebody lifts it. What stands
+    in two lists, or is there for two reasons, is two entries: each is lifted by itself, and one is enough to block.
     """
 
     class Scope(models.TextChoices):
@@ -34,8 +93,14 @@ class Suppression(models.Model):
         IMPORT = "import", _("imported")
         MANUAL = "manual", _("entered by staff")
 
+    # What a tenant's people said to it holds for the others too, where both contracts allow it (decision 0040).
+    SHARED_REASONS = (Reason.OPT_OUT, Reason.COMPLAINT)
+
     tenant = models.ForeignKey("tenants.Tenant", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     campaign = TenantForeignKey("campaigns.Campaign", null=True, blank=True, related_name="suppressions")
+    suppression_list = TenantForeignKey(
+        "campaigns.SuppressionList", null=True, blank=True, related_name="entries", verbose_name=_("list")
+    )
     scope = models.CharField(max_length=8, choices=Scope)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.ADDRESS)
     hash = models.BinaryField(editable=False)
@@ -43,9 +108,16 @@ class Suppression(models.Model):
     domain = models.CharField(max_length=253, blank=True)
     reason = models.CharField(max_length=12, choices=Reason)
     via = models.CharField(max_length=100, blank=True, help_text=_("The door it came through."))
+    source = models.CharField(
+        max_length=200, blank=True, db_default="", help_text=_("Where it comes from; empty: as its list.")
+    )
+    proof = models.CharField(
+        max_length=500, blank=True, db_default="", help_text=_("Words, an address or a reference.")
+    )
     message_ref = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     lifted_at = models.DateTimeField(null=True, blank=True)
+    lift_reason = models.CharField(max_length=300, blank=True, db_default="")
 
     class Meta:
         ordering = ("-pk",)
@@ -53,7 +125,7 @@ class Suppression(models.Model):
         verbose_name_plural = _("suppressions")
         constraints = [
             models.UniqueConstraint(
-                fields=["hash", "tenant", "campaign"],
+                fields=["hash", "tenant", "campaign", "suppression_list", "reason"],
                 condition=Q(lifted_at=None),
                 nulls_distinct=False,
                 name="suppression_once",
@@ -73,6 +145,10 @@ class Suppression(models.Model):
         ]
         indexes = [
             models.Index(fields=["kind"], condition=~Q(kind="address"), name="suppression_wide"),
+            models.Index(
+                fields=["suppression_list"], condition=Q(suppression_list__isnull=False), name="suppression_list"
+            ),
+            models.Index(fields=["hint"], condition=~Q(hint=""), name="suppression_hint"),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from campaigns.ledger import gates
 from campaigns.pipeline import receivers
 from tenants.models import Tenant
 
@@ -38,6 +39,14 @@ UPDATE plan_demand p SET refused = 'suppressed', until = NULL
 FROM campaigns_suppression s
 WHERE p.kind > 0 AND s.hash = p.address_hash AND s.lifted_at IS NULL
   AND (s.tenant_id IS NULL OR s.tenant_id = %(tenant)s) AND (s.campaign_id IS NULL OR s.campaign_id = p.campaign_id)"""
+
+SUPPRESSED_BY_OTHERS = f"""
+UPDATE plan_demand p SET refused = 'suppressed', until = NULL
+FROM tenants_tenantrecord own
+CROSS JOIN LATERAL campaigns_shared_suppressed(
+    own.tenant_id, (SELECT array_agg(DISTINCT address_hash) FROM plan_demand WHERE kind > 0)
+) AS shared (hash)
+WHERE own.tenant_id = %(tenant)s AND {gates.SHARES} AND p.kind > 0 AND p.address_hash = shared.hash"""
 
 ANY_WIDE = """
 SELECT EXISTS (
@@ -135,6 +144,7 @@ def mark(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> None:
     """Mark in plan_demand who of that kind is refused, by what and until when; nothing else is written."""
     values = {"tenant": tenant.pk, "now": now, "days": tenant.frequency_days, "kind": kind}
     cursor.execute(SUPPRESSED, values)
+    cursor.execute(SUPPRESSED_BY_OTHERS, values)
     cursor.execute(ANY_WIDE, values)
     cursor.execute(SUPPRESSED_WIDE, {**values, "wide": cursor.fetchone()[0]})
     if tenant.frequency_person is not None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 from django.db import transaction
 from django.db.models import F, Func, QuerySet
 
-from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Suppression
+from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Suppression, SuppressionList
 from campaigns.services import contact_rows
 from outreach.common import csv_files
 from outreach.common.csv_files import Cells
@@ -21,7 +21,10 @@ from tenants.services.actors import Actor
 
 PERMISSION = "campaigns.export"
 
-SUPPRESSION_COLUMNS = ("entry", "kind", "scope", "reason", "via", "created_at", "lifted_at")
+SUPPRESSION_COLUMNS = (
+    "entry", "hash", "kind", "scope", "list", "reason", "source", "proof", "via", "created_at", "lifted_at",
+    "lift_reason",
+)  # fmt: skip
 MESSAGE_COLUMNS = (
     "campaign", "recipient", "sender", "status", "reason", "outcome", "tries", "due_at", "sent_at", "message_id",
     "reply_text",
@@ -54,7 +57,8 @@ def export_lists(rows: QuerySet[ContactList], *, actor: Actor) -> IO[bytes]:
 
 @transaction.atomic
 def export_suppressions(rows: QuerySet[Suppression], *, actor: Actor) -> IO[bytes]:
-    """Entries in force and lifted ones; addresses masked, as nobody knows them in full any more.
+    """Entries in force and lifted ones. Domains are plain; of an address there are the mask and the keyed hash, as
+    nobody knows it in full any more. Whoever has HASH_KEY can tell by the hash whether an address is among them.
 
     Raises as export_contacts does. Entries of the platform are for those who may make them.
     """
@@ -64,9 +68,18 @@ def export_suppressions(rows: QuerySet[Suppression], *, actor: Actor) -> IO[byte
 
     def cells(row: Suppression) -> Iterator[Any]:
         yield f"*.{row.domain}" if row.kind == Suppression.Kind.WILDCARD else row.hint or row.domain
-        yield from (getattr(row, name) for name in SUPPRESSION_COLUMNS[1:])
+        yield bytes(row.hash).hex()
+        yield from (row.kind, row.scope, row.suppression_list.name if row.suppression_list else "")
+        yield from (getattr(row, name) for name in SUPPRESSION_COLUMNS[5:])
 
+    rows = rows.select_related("suppression_list")
     return _file(rows, SUPPRESSION_COLUMNS, cells, actor=actor, action="suppressions.exported", people=False)
+
+
+def export_suppression_lists(rows: QuerySet[SuppressionList], *, actor: Actor) -> IO[bytes]:
+    """The entries of these lists as export_suppressions writes them."""
+    entries = Suppression.objects.filter(suppression_list__in=rows.order_by().values("pk"))
+    return export_suppressions(entries, actor=actor)
 
 
 @transaction.atomic

@@ -12,9 +12,9 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from campaigns.models import Suppression
-from campaigns.services import suppression
-from outreach.common import staging
+from campaigns.models import Suppression, SuppressionList
+from campaigns.services import sharing, suppression, suppression_lists
+from outreach.common import staging, yaml_files
 from outreach.common.errors import BadInput
 from outreach.common.hashing import Hasher
 from outreach.common.refusals import Refusal, RefusedRows, Report, Row
@@ -23,7 +23,7 @@ from tenants.models import Tenant
 from tenants.services import audit
 from tenants.services.actors import Actor
 
-SHAPE = Shape(one_of=("email", "address", "domain"), optional=("kind", "reason"))
+SHAPE = Shape(one_of=("email", "address", "domain"), optional=("kind", "reason", "source", "proof"))
 STAGE = "suppression_stage"
 COLUMNS = (
     ("line", "integer"),
@@ -32,22 +32,30 @@ COLUMNS = (
     ("hint", "text"),
     ("domain", "text"),
     ("reason", "text"),
+    ("source", "text"),
+    ("proof", "text"),
 )
+LONGEST = {"source": 200, "proof": 500}
 EVERY = 10_000  # rows between two reports
 PUSHED = 5000  # entries that one push is told of
 
-# Of an entry that stands there several times the first line counts; what is in force already stays as it is.
+# Of an entry that stands there several times the first line counts; what is in force already, in this list and for
+# this reason, stays as it is. Opt-outs go to the list of them, so that no removal of another takes them along.
 TAKE_OVER = """
 WITH added AS (
     INSERT INTO campaigns_suppression (
-        tenant_id, campaign_id, scope, kind, hash, hint, domain, reason, via, created_at
+        tenant_id, campaign_id, suppression_list_id, scope, kind, hash, hint, domain, reason, source, proof, via,
+        created_at
     )
-    SELECT %(tenant)s, NULL, %(scope)s, kind, hash, hint, domain, reason, %(via)s, now()
-    FROM (SELECT DISTINCT ON (hash) * FROM suppression_stage ORDER BY hash, line) AS once
-    ON CONFLICT (hash, tenant_id, campaign_id) WHERE lifted_at IS NULL DO NOTHING
+    SELECT %(tenant)s, NULL, CASE WHEN reason = 'opt_out' THEN %(opt_outs)s::bigint ELSE %(list)s::bigint END,
+        %(scope)s, kind, hash, hint, domain, reason, source, proof, %(via)s, now()
+    FROM (SELECT DISTINCT ON (hash, reason) * FROM suppression_stage ORDER BY hash, reason, line) AS once
+    ON CONFLICT (hash, tenant_id, campaign_id, suppression_list_id, reason) WHERE lifted_at IS NULL DO NOTHING
     RETURNING hash, kind
+), told AS (
+    INSERT INTO suppression_new SELECT DISTINCT hash, kind <> 'address' FROM added
 )
-INSERT INTO suppression_new SELECT hash, kind <> 'address' FROM added"""
+SELECT count(*) FROM added"""
 
 
 def import_suppressions(
@@ -58,8 +66,14 @@ def import_suppressions(
     dry_run: bool = False,
     refused_path: Path | str | None = None,
     sheet: str = "",
+    suppression_list: SuppressionList | None = None,
+    file_name: str = "",
+    keep_refused: bool = True,
 ) -> Iterator[Report]:
     """Suppress what a file lists, for a tenant or, without one, for the platform; yield the Report as it fills.
+
+    With a list the entries stand in it, except opt-outs, which stand in the tenant's list of them. `file_name` is
+    what the file was called by who sent it; without `keep_refused` no file of refused rows is left.
 
     A row holds an address, a domain (`example.com`) or a domain with all below it (`*.example.com`, or kind
     wildcard). Entries in force already are `unchanged`, more lines of one entry `repeated`. Refused rows go
@@ -82,13 +96,17 @@ def import_suppressions(
                 yield from _stage(tenant, table, refused, report)
                 report.phase = "writing"
                 yield report
-                _take_over(tenant, path, report)
+                _take_over(tenant, file_name or Path(path).name, suppression_list, report)
+                if not dry_run:
+                    _record(tenant, suppression_list, actor, report)
                 transaction.set_rollback(dry_run)
-            if not dry_run:
+            if keep_refused and not dry_run:
                 report.refused_file = str(refused.keep() or "")
         finally:
             refused.discard()
-    _record(tenant, actor, report)
+    if dry_run:  # what was only tried is on record too
+        with transaction.atomic():
+            _record(tenant, suppression_list, actor, report)
     report.phase = "done"
     yield report
 
@@ -102,7 +120,8 @@ def _stage(tenant: Tenant | None, table: Table, refused: RefusedRows, report: Re
             cells = dict(zip(table.columns, row.cells, strict=True))
             found = row.refusals or judge(row.line, cells, keyed, platform=tenant is None)
             if isinstance(found, Suppression):
-                values = (row.line, found.kind, f"\\x{found.hash.hex()}", found.hint, found.domain, found.reason)
+                named = (found.hint, found.domain, found.reason, found.source, found.proof)
+                values = (row.line, found.kind, f"\\x{found.hash.hex()}", *named)
                 lines.append("\t".join(str(value).replace("\\", "\\\\") for value in values) + "\n")
                 if len(lines) >= staging.LINES_PER_WRITE:
                     copy.write("".join(lines).encode())
@@ -145,17 +164,32 @@ def judge(line: int, cells: Mapping[str, str], keyed: Hasher, *, platform: bool)
         wrong.append(Refusal(line, "reason", f"must be empty or one of {', '.join(Suppression.Reason.values)}"))
     elif platform and found.reason == Suppression.Reason.OPT_OUT:
         wrong.append(Refusal(line, "reason", "is opt_out, which always belongs to a tenant"))
+    for name, most in LONGEST.items():
+        text = cells.get(name, "").strip()
+        if len(text) > most or not yaml_files.storable(text) or set(text) & set("\t\r\n"):
+            wrong.append(Refusal(line, name, f"must be one line of at most {most} characters"))
+        setattr(found, name, text)
     return wrong or found
 
 
-def _take_over(tenant: Tenant | None, path: Path | str, report: Report) -> None:
+def _take_over(tenant: Tenant | None, file_name: str, suppression_list: SuppressionList | None, report: Report) -> None:
+    opt_outs = None
+    if suppression_list is not None:
+        suppression_lists.taking(suppression_list, tenant)
+    if tenant and staging.row(f"SELECT EXISTS (SELECT FROM {STAGE} WHERE reason = 'opt_out')", {})[0]:
+        opt_outs = suppression_lists.of_opt_outs(tenant)
     values = {
+        "list": suppression_list and suppression_list.pk,
+        "opt_outs": opt_outs and opt_outs.pk,
         "tenant": tenant.pk if tenant else None,
         "scope": Suppression.Scope.TENANT if tenant else Suppression.Scope.PLATFORM,
-        "via": f"import of {Path(path).name}"[:100],
+        "via": f"import of {file_name}"[:100],
     }
-    distinct = staging.row(f"SELECT count(DISTINCT hash) FROM {STAGE}", {})[0]
-    report.created = staging.execute(TAKE_OVER, values)
+    distinct, shared = staging.row(
+        f"SELECT count(DISTINCT (hash, reason)), coalesce(bool_or(reason = ANY (%(shared)s)), FALSE) FROM {STAGE}",
+        {"shared": list(Suppression.SHARED_REASONS)},
+    )
+    report.created = staging.row(TAKE_OVER, values)[0]
     report.unchanged = distinct - report.created
     report.repeated = report.read - report.refused - distinct
     if report.dry_run:
@@ -163,6 +197,8 @@ def _take_over(tenant: Tenant | None, path: Path | str, report: Report) -> None:
     if tenant:  # the tenant's row before its messages: lock order
         Tenant.objects.filter(pk=tenant.pk).update(plan_wanted_at=Now())
     _push(tenant.pk if tenant else None)
+    if shared:
+        sharing.ring(tenant)
 
 
 def _push(tenant_id: int | None) -> None:
@@ -189,6 +225,7 @@ def _push(tenant_id: int | None) -> None:
             values["last"] = hashes[-1]
 
 
-def _record(tenant: Tenant | None, actor: Actor, report: Report) -> None:
+def _record(tenant: Tenant | None, suppression_list: SuppressionList | None, actor: Actor, report: Report) -> None:
     counts: dict[str, Any] = {"created": report.created, "unchanged": report.unchanged, "refused": report.refused}
-    audit.record(actor, "suppressions.imported", tenant or Suppression, **counts, dry_run=report.dry_run)
+    subject = suppression_list or tenant or Suppression
+    audit.record(actor, "suppressions.imported", subject, **counts, dry_run=report.dry_run)

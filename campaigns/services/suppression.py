@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.timezone import now
 
 from campaigns.ledger import moves
-from campaigns.models import Campaign, Contact, Message, Suppression
+from campaigns.models import Campaign, Contact, Message, Suppression, SuppressionList
+from campaigns.services import contacts, sharing, suppression_lists
 from outreach.common import addresses, isolation, repeating
 from outreach.common.errors import BadInput, InvalidMove
 from outreach.common.hashing import Hasher
@@ -44,6 +46,35 @@ def entry(text: str, keyed: Hasher) -> Suppression:
     return Suppression(kind="domain", hash=keyed.domain(domain), domain=domain)
 
 
+def covering(text: str) -> list[bytes]:
+    """Hashes of all entries that an address (or a domain) may be covered by; empty when it is neither of them."""
+    keyed = hasher()
+    try:
+        if "@" in text:
+            address = addresses.parse(text)
+            return [keyed.address(address.key), *contacts.domain_hashes(keyed, address.domain)]
+        domain = addresses.parse_domain(text.removeprefix("*."))
+    except BadInput:
+        return []
+    return contacts.domain_hashes(keyed, domain) if "." in domain else []
+
+
+def standing(contact: Contact, *, campaign: Campaign | None = None) -> tuple[list[Suppression], bool]:
+    """What keeps a person from being mailed, as its tenant may know it: the tenant's own entries in force, and whether
+    a platform limit holds besides. Of that one nothing more is to be learned: neither whose it is nor why nor when.
+    """
+    hashes = [bytes(contact.address_hash), *map(bytes, contact.domain_hashes)]
+    own = Suppression.objects.filter(tenant=contact.tenant_id, hash__in=hashes, lifted_at=None)
+    own = own.filter(Q(campaign=None) | Q(campaign=campaign)) if campaign else own.filter(campaign=None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT campaigns_platform_suppressed(%s) UNION ALL "
+            "SELECT campaigns_shared_suppressed(%s, %s))",
+            [hashes, contact.tenant_id, [bytes(contact.address_hash)]],
+        )
+        return list(own.select_related("suppression_list").order_by("pk")), cursor.fetchone()[0]
+
+
 @transaction.atomic
 def suppress(
     tenant: Tenant | None,
@@ -53,12 +84,16 @@ def suppress(
     reason: str,
     via: str,
     campaign: Campaign | None = None,
+    suppression_list: SuppressionList | None = None,
+    source: str = "",
+    proof: str = "",
     message_ref: int | None = None,
 ) -> int:
     """Record addresses, domains or wildcards and push the stop; return how many entries are new.
 
     Without a tenant the scope is the platform; with a campaign it is that campaign alone,
-    which an opt-out can't be. Raises BadInput that names the entry.
+    which an opt-out can't be. Opt-outs stand in the tenant's list of them, whatever list is named.
+    Raises BadInput that names the entry, InvalidMove about a list that is removed.
     """
     if tenant is None:
         actor.require("campaigns.suppress_platform")
@@ -66,20 +101,33 @@ def suppress(
         actor.require("campaigns.suppress", tenant)
     if reason == Suppression.Reason.OPT_OUT and (campaign or tenant is None):
         raise BadInput("An opt-out holds for the whole tenant; leave the campaign out and name the tenant.")
+    if reason == Suppression.Reason.OPT_OUT and tenant is not None:
+        suppression_list = suppression_lists.of_opt_outs(tenant)
+    elif suppression_list is not None:
+        suppression_list = suppression_lists.taking(suppression_list, tenant, campaign)
+    given = {
+        "source": suppression_lists.plain("source", source, 200),
+        "proof": suppression_lists.plain("proof", proof, 500),
+    }
     scope = "platform" if tenant is None else "campaign" if campaign else "tenant"
     keyed = hasher()
     rows = []
     for text in entries:
         row = entry(text, keyed)
         row.tenant, row.campaign, row.scope, row.reason = tenant, campaign, scope, reason
-        row.via, row.message_ref = via, message_ref
+        row.suppression_list, row.via, row.message_ref = suppression_list, via, message_ref
+        row.source, row.proof = given["source"], given["proof"]
         rows.append(row)
     known = Suppression.objects.filter(hash__in=[row.hash for row in rows], lifted_at=None, tenant=tenant)
     before = known.count()
     Suppression.objects.bulk_create(rows, ignore_conflicts=True, batch_size=5000)
     new = known.count() - before
     push(tenant.pk if tenant else None, [bytes(row.hash) for row in rows], campaign.pk if campaign else None)
+    if reason in Suppression.SHARED_REASONS:
+        sharing.ring(tenant)
     facts = {"entries": len(rows), "new": new, "scope": scope, "via": via}
+    if suppression_list is not None:
+        facts["suppression_list"] = suppression_list.pk
     audit.record(actor, "suppression.added", campaign or tenant or Suppression, reason=reason, **facts)
     return new
 
@@ -92,7 +140,7 @@ SELECT ct.id FROM campaigns_contact ct
 WHERE %(wide)s AND ct.domain_hashes && %(hashes)s AND (%(tenant)s::bigint IS NULL OR ct.tenant_id = %(tenant)s)"""
 
 ALL_COVERED = """
-SELECT ct.id FROM campaigns_contact ct JOIN campaigns_suppression s ON s.hash = ct.address_hash
+SELECT DISTINCT ct.id FROM campaigns_contact ct JOIN campaigns_suppression s ON s.hash = ct.address_hash
 WHERE s.lifted_at IS NULL AND s.campaign_id IS NULL AND (s.tenant_id IS NULL OR s.tenant_id = ct.tenant_id)
   AND (%(tenant)s::bigint IS NULL OR ct.tenant_id = %(tenant)s)"""
 
@@ -152,8 +200,8 @@ def _push(tenant_id: int | None, hashes: Sequence[bytes], campaign_id: int | Non
 def lift(row: Suppression, *, actor: Actor, reason: str, approval: int | None = None) -> Suppression:
     """The entry holds no longer; people whom it stopped stay stopped, and may be enrolled anew.
 
-    The row stays, with the time. Raises NotAllowed; BadInput without a reason; InvalidMove when it is lifted already;
-    NeedsApproval.
+    Others of the same address, for another reason or in another list, hold on. The row stays, with time
+    and reason. Raises NotAllowed; BadInput without a reason; InvalidMove when it is lifted already; NeedsApproval.
     """
     actor.require("campaigns.lift", row)
     if row.tenant_id is None:
@@ -164,10 +212,23 @@ def lift(row: Suppression, *, actor: Actor, reason: str, approval: int | None = 
     if row.lifted_at is not None:
         raise InvalidMove("This entry is lifted already.", source="lifted", target="lifted")
     used = approvals.require(actor, "suppression.lift", row, approval=approval)
-    row.lifted_at = now()
-    row.save(update_fields=["lifted_at"])
+    row.lifted_at, row.lift_reason = now(), suppression_lists.plain("reason", reason, 300)
+    row.save(update_fields=["lifted_at", "lift_reason"])
     audit.record(actor, "suppression.lifted", row, reason=reason, before=row.reason, approval=used and used.pk)
     return row
+
+
+@transaction.atomic
+def forget_words(tenant: Tenant, hashes: Sequence[bytes], *, actor: Actor) -> int:
+    """Erase what stands in words beside the entries of these addresses; the hashes stay and hold. How many entries.
+
+    For an erasure: mask, source, proof and the reason of a lifting may name the person.
+    """
+    actor.require("campaigns.suppress", tenant)
+    rows = Suppression.objects.filter(tenant=tenant, kind=Suppression.Kind.ADDRESS, hash__in=list(hashes))
+    count = rows.update(hint="", source="", proof="", lift_reason="")
+    audit.record(actor, "suppressions.words_erased", tenant, entries=count)
+    return count
 
 
 @repeating.atomic

@@ -13,6 +13,7 @@ from typing import Any
 _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.suspended": [],
     "tenants.cap_lowered": [],
+    "tenants.record_written": [],
     "tenants.erasing": [],
     "tenants.retention": [],
     "mailboxes.withdrawn": [],

@@ -34,6 +34,7 @@ APPEND_ONLY = (
     "campaigns_contactlistevent",
     "campaigns_stepevent",
     "campaigns_stopevent",
+    "campaigns_suppressionlistevent",
     "campaigns_variantevent",
 )
 

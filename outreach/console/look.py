@@ -67,6 +67,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Imports of contacts"), "upload_file", "campaigns_contactimport", "campaigns.view"),
         (_("Uploaded contacts"), "drive_folder_upload", "campaigns_contactupload", "campaigns.view"),
         (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
+        (_("Suppression lists"), "playlist_remove", "campaigns_suppressionlist", "campaigns.view"),
         (_("Uses of verifiers"), "price_check", "deliverability_verifieruse", "deliverability.view"),
     ),
     models(

@@ -130,6 +130,11 @@ def policy_form() -> type[forms.ModelForm]:
 
     def field_of(field: Any, **kwargs: Any) -> Any:
         is_tick = field.get_internal_type() == "BooleanField"
+        covered = [str(act.title) for act in acts.registered().values() if act.line == field.name]
+        if covered:
+            kwargs["help_text"] = " ".join(
+                filter(None, [str(field.help_text), _("Holds for: %s.") % ", ".join(covered)])
+            )
         return field.formfield(widget=UnfoldBooleanSwitchWidget if is_tick else UnfoldAdminIntegerFieldWidget, **kwargs)
 
     class PolicyForm(forms.ModelForm):

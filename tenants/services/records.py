@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.timezone import now
 
-from outreach.common import yaml_files
+from outreach.common import hooks, yaml_files
 from outreach.common.errors import BadInput
 from tenants import checklist
 from tenants.models import ChecklistEntry, Tenant, TenantRecord, User
@@ -66,6 +66,7 @@ def write(tenant: Tenant, values: Mapping[str, Any], *, actor: Actor) -> TenantR
     if record.contract_ends_on and record.contract_signed_on and record.contract_ends_on < record.contract_signed_on:
         raise BadInput("contract_ends_on: lies before contract_signed_on.", field="contract_ends_on")
     record.save()
+    hooks.call("tenants.record_written", tenant=tenant, fields=frozenset(values))
     audit.record(actor, "tenant.record_written", tenant, fields=sorted(values))
     return record
 

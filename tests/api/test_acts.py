@@ -58,7 +58,7 @@ def test_suppressions_stop_what_waits(ours, api):
 
     answer = api.post("suppressions/", body)
 
-    assert (answer.status_code, answer.json()) == (201, {"added": 2})
+    assert (answer.status_code, answer.json()) == (201, {"added": 3})  # for one there is a word of staff already
     assert Message.objects.filter(contact=person, status="planned").count() == 0
     made = Suppression.objects.filter(via="api")
     assert {(row.tenant_id, row.scope, row.reason) for row in made} == {(ours.tenant.pk, "tenant", "opt_out")}

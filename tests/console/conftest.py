@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
 from campaigns.models import Attempt, Batch, ContactImport, Enrolment, ImportedContact, Message, PlanRun, Stop, Variant
-from campaigns.services import suppression
+from campaigns.services import suppression, suppression_lists
 from campaigns.services import uploads as contact_uploads
 from deliverability.dns.findings import found
 from deliverability.models import DomainCheck, VerifierUse
@@ -240,8 +240,9 @@ class World:
             refused={"suppressed": 2}, limits={"mailbox_day": 1},
         )  # fmt: skip
         suppression.suppress(
-            self.tenant, ["gone@example.net", "bad.example"], actor=SYSTEM, reason="manual", via="test"
-        )
+            self.tenant, ["gone@example.net", "bad.example"], actor=SYSTEM, reason="manual", via="test",
+            suppression_list=suppression_lists.create(self.tenant, "Customers", kind="customers", actor=SYSTEM),
+        )  # fmt: skip
         BreakGlass.objects.create(
             tenant=self.tenant, user=factories.user(is_superuser=True), reason="Bounces on the night shift",
             until=now() + timedelta(minutes=30),

@@ -17,6 +17,9 @@ READS = {
     "mailboxes.imports.columns_of", "mailboxes.imports.find",
     "campaigns.contact_imports.columns_of", "campaigns.contact_imports.find", "campaigns.contact_rows.cell",
     "tenants.file_imports.columns_of", "tenants.file_imports.judge_source", "tenants.file_imports.undo_until",
+    "campaigns.sharing.shares", "campaigns.sharing.tenants", "campaigns.suppression.covering",
+    "campaigns.suppression.standing", "campaigns.suppression_lists.counts", "campaigns.suppression_lists.find",
+    "campaigns.suppression_lists.plain", "mailboxes.imports.judge_source",
     "mailboxes.domain_rows.judge", "mailboxes.domains.is_lower", "mailboxes.domains.judge",
     "mailboxes.domains.keep_alive_until", "mailboxes.domains.last_sent", "mailboxes.domains.of_others",
     "mailboxes.domains.parse_name", "mailboxes.domains.plain", "mailboxes.domains.selectors",
@@ -75,6 +78,11 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "campaigns.suppression_lists.of_opt_outs",  # of recording an opt-out, like the next one
+    "campaigns.suppression_lists.taking",
+    "campaigns.sharing.close_everywhere",  # the machinery's part of an entry that a person recorded
+    "campaigns.sharing.close_waiting",
+    "campaigns.sharing.ring",
     "mailboxes.quarantine.close_case",  # part of a release, of a retirement, of the next quarantine
     "mailboxes.quarantine.lock",
     "mailboxes.quarantine.lock_pool",

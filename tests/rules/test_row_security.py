@@ -30,6 +30,7 @@ DEFINERS = {
     "campaigns_platform_reserved(text[],bigint[],timestamp with time zone[],timestamp with time zone[])",
     "campaigns_platform_stops(timestamp with time zone)",
     "campaigns_platform_suppressed(bytea[])",
+    "campaigns_shared_suppressed(bigint,bytea[])",
     "mailboxes_of_others(bigint,text[],text[])",
     "mailboxes_tracking_host(text,integer)",
 }

@@ -21,6 +21,7 @@ TENANT_MAY_BE_EMPTY = {
     "tenants.Membership",
 }  # fmt: skip
 TENANT_MAY_BE_EMPTY |= {"campaigns.Stop", "campaigns.StopEvent"}
+TENANT_MAY_BE_EMPTY |= {"campaigns.SuppressionList", "campaigns.SuppressionListEvent"}
 TENANT_MAY_BE_EMPTY |= {"tenants.InvitationEvent", "tenants.MembershipEvent"}
 
 
@@ -84,6 +85,7 @@ def test_who_listens_to_what():
     assert hooks.registered() == {
         "tenants.suspended": ["campaigns.hooks.suspended"],
         "tenants.cap_lowered": ["campaigns.hooks.tenant_cap_lowered"],
+        "tenants.record_written": ["campaigns.hooks.record_written"],
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],

@@ -14,12 +14,14 @@ from outreach.common.errors import BadInput, Missing, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
 
+DIGITS = 18  # of a bigint, all of them safe
+
 
 class Command(BaseCommand):
     help = "Lift a tenant's suppression of an address, a domain or a wildcard."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("entry", help="an address, example.com, or *.example.com")
+        parser.add_argument("entry", help="an address, example.com, *.example.com, or the row's number as #12")
         parser.add_argument("--reason", required=True, help="why they may be mailed again; stands in the audit")
         acting.add_arguments(parser)
         second_person.add_arguments(parser)
@@ -43,11 +45,19 @@ class Command(BaseCommand):
 
 
 def find(owner: Tenant, text: str) -> Suppression:
-    """The tenant's entry in force for exactly this. Raises BadInput, Missing."""
-    wanted = suppression.entry(text, suppression.hasher())
-    found = Suppression.objects.filter(tenant=owner, campaign=None, hash=wanted.hash, lifted_at=None).first()
-    if found is None:
+    """The tenant's only entry in force for exactly this, or that of the row's number. Raises BadInput, Missing."""
+    rows = Suppression.objects.filter(tenant=owner, lifted_at=None).select_related("suppression_list")
+    number = text.strip().removeprefix("#")
+    if text.strip().startswith("#") and number.isascii() and number.isdecimal() and len(number) <= DIGITS:
+        found = list(rows.filter(pk=int(number)))
+    else:
+        wanted = suppression.entry(text, suppression.hasher())
+        found = list(rows.filter(campaign=None, hash=wanted.hash).order_by("pk"))
+    if not found:
         raise Missing(
             f"{owner.slug} has no suppression of {text.strip()} in force; one of the platform is lifted in the console."
         )
-    return found
+    if len(found) > 1:
+        named = ", ".join(f"#{row.pk} ({row.suppression_list or row.get_reason_display()})" for row in found)
+        raise BadInput(f"{len(found)} entries hold {found[0]}: {named}. Lift each by its number, if all are to go.")
+    return found[0]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils.timezone import now
 
 from campaigns.models import Suppression
-from campaigns.services import campaigns, stops, suppression
+from campaigns.services import campaigns, stops, suppression, suppression_lists
 from mailboxes.edits import Wish
 from mailboxes.models import Mailbox, ProviderAccount, RampPlan
 from mailboxes.services import domain_ramp, editing, exporting, mailboxes, providers, ramp
@@ -86,6 +86,15 @@ class Case:
         self.subject = Suppression.objects.filter(tenant=tenant).latest("pk")
         self.service = lambda row, **more: suppression.lift(row, reason="They wrote again", **more)
         self.done = lambda row: row.lifted_at is not None
+
+    def _suppression_list_remove(self, tenant):
+        self.subject = suppression_lists.create(tenant, f"Customers {next(PORTS)}", kind="customers", actor=SYSTEM)
+        suppression.suppress(
+            tenant, [f"gone{next(PORTS)}@example.net"], actor=SYSTEM, reason="manual", via="test",
+            suppression_list=self.subject,
+        )  # fmt: skip
+        self.service = lambda row, **more: suppression_lists.remove(row, reason="The contract ended", **more)
+        self.done = lambda row: row.removed_at is not None
 
     def _stop_lift(self, tenant):
         longer = now() + timedelta(days=next(PORTS))  # than any before: as much twice is refused

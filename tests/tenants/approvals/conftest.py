@@ -38,6 +38,7 @@ def second(tenant):
         "mailboxes.export",
         "account.reopen",
         "suppression.lift",
+        "suppression_list.remove",
     ]
 )
 def case(request, tenant):

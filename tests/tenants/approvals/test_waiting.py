@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
 from tenants import acts
+from tenants.admin.approvals import policy_form
 from tenants.models import Approval, AuditEntry
 from tenants.services import api_keys, approvals, audit
 from tenants.services.actors import SYSTEM, Actor, of_grants
@@ -22,9 +23,21 @@ pytestmark = pytest.mark.django_db
 def test_the_cases_here_are_the_acts_there_are():
     tested = {"campaign.launch", "mailbox.raise_cap", "mailbox.leave_ramp", "mailbox.release", "account.reopen"}
     tested |= {"domain.leave_ramp"}
-    tested |= {"suppression.lift", "mailboxes.bulk_raise_cap", "mailboxes.export"}
+    tested |= {"suppression.lift", "suppression_list.remove", "mailboxes.bulk_raise_cap", "mailboxes.export"}
     tested |= {"stop.lift"}
     assert set(acts.registered()) == tested | {"people.export", "policy.loosen"}
+
+
+def test_every_line_of_the_policy_names_the_acts_that_obey_it():
+    by_line = {}
+    for act in acts.registered().values():
+        by_line.setdefault(act.line, set()).add(act.name)
+
+    assert by_line.pop("") == {"policy.loosen"}
+    assert set(by_line) == {*approvals.LINES, *approvals.ALWAYS}
+    assert by_line["lift"] == {"suppression.lift", "suppression_list.remove", "stop.lift"}
+    help_text = policy_form().base_fields["lift"].help_text
+    assert help_text == "Holds for: Lifting a stop, Lifting a suppression, Removing a suppression list."
 
 
 def test_one_person_alone_is_told_to_ask_and_nothing_happens(case, first):
