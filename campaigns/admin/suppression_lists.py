@@ -24,11 +24,11 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, 
 from campaigns.admin.suppression import PLATFORM, scopes
 from campaigns.models import SuppressionList
 from campaigns.services import exporting, importing_suppressions, suppression_lists
-from mailboxes.admin.uploads import InMemory
 from outreach.common.refusals import Report
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
 from tenants.admin.exporting import Exports
+from tenants.admin.uploads import InMemory
 from tenants.models import Tenant
 
 MIB = 5  # of a file in the browser, some hundred thousand entries; the command takes more
