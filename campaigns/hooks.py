@@ -8,7 +8,10 @@ from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
+from campaigns.findings import Report
 from campaigns.ledger import handover, moves, planning, waiting
+from campaigns.models import Campaign
+from campaigns.pipeline import preflight as checks
 from campaigns.services import campaigns
 from mailboxes.models import Mailbox
 from mailboxes.reserves import Leaving
@@ -112,6 +115,11 @@ def receiver_limited(*, operator: str, **_: Any) -> None:
         waiting.look_now(sorted(isolation.all_tenants()))
 
 
+def preflight(*, campaign: Campaign, report: Report, **_: Any) -> None:
+    """Add what the checks of campaigns find."""
+    checks.look(campaign, report)
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.leaving", leaving)
@@ -127,3 +135,4 @@ def register() -> None:
     hooks.register("mailboxes.judging_domains", judging_domains)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)
+    hooks.register("campaigns.preflight", preflight)

@@ -158,7 +158,7 @@ def _plan(
         receivers.count(cursor, 1)
         places, lefts = pairing.after_bound(cursor, places, at_first)
         need = pairing.needs(places, shared, tenant_left - retries - bound)
-    pairing.deal(cursor, places, shared, lefts, need, hour_ends)
+    pairing.deal(cursor, places, shared, seats.new_people(campaigns, lefts), need, hour_ends)
 
     cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
     cursor.execute(DROP_LOST_PEOPLE)
