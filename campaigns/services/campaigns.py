@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
 from campaigns import validation
-from campaigns.ledger import moves
+from campaigns.ledger import moves, planning
 from campaigns.models import Campaign, ContactList, ListEntry, Message, Step
 from campaigns.services import canaries, preflighting, specs
 from mailboxes.models import Pool
@@ -104,7 +105,7 @@ def start(
     list beyond the tenant's line.
     """
     actor.require("campaigns.start", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     before = campaign.status
     if campaign.status in Campaign.STOPPED:  # somebody stopped it since the page with the button was drawn
         raise InvalidMove(
@@ -139,7 +140,7 @@ def launch(campaign: Campaign) -> None:
 @transaction.atomic
 def enrol_more(campaign: Campaign) -> int:
     """Enrol the next 50,000 contacts of a launched campaign's list; return how many are new."""
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     if campaign.enrol_until is None or campaign.status == Campaign.Status.CANCELLED:
         return 0
     added = _enrol_chunk(campaign)
@@ -180,7 +181,7 @@ def _enrol_chunk(campaign: Campaign) -> int:
 def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Stop handing out this campaign's mail; what is past the final dot still counts as sent."""
     actor.require("campaigns.pause", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     before = campaign.status
     campaign.move_to(Campaign.Status.PAUSED)
     campaign.status_reason = reason
@@ -188,6 +189,28 @@ def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
     audit.record(actor, "campaign.paused", campaign, reason=reason, before=before, after=campaign.status)
     return campaign
+
+
+@repeating.atomic
+def recall(campaign: Campaign, *, actor: Actor, reason: str = "") -> int:
+    """Pause, and take back everything that is planned and has not gone; return how many mails that were.
+
+    Nothing planned is left when it returns, a plan that is being made now included. What was not tried yet is due again
+    when the campaign goes on; what was, waits for a new slot then. Works on a campaign that is paused or halted, too.
+    """
+    actor.require("campaigns.pause", campaign)
+    campaign = locked(campaign)
+    before = campaign.status
+    if campaign.status not in Campaign.STOPPED:
+        campaign.move_to(Campaign.Status.PAUSED)
+    campaign.status_reason = reason or campaign.status_reason
+    campaign.save(update_fields=["status", "status_reason"])
+    want_plan(campaign.tenant_id)  # locks the tenant's row, which comes before its messages
+    planning.wait(campaign.tenant_id)
+    count = moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
+    facts = {"taken_back": count}
+    audit.record(actor, "campaign.recalled", campaign, reason=reason, before=before, after=campaign.status, **facts)
+    return count
 
 
 def halt_pool(pool_id: int, *, reason: str) -> list[Campaign]:
@@ -210,7 +233,7 @@ def set_handover(campaign: Campaign, handover: str, *, actor: Actor, reason: str
     actor.require("campaigns.start", campaign)
     if handover not in Campaign.Handover.values:
         raise BadInput(f"handover: {handover!r} is none of {', '.join(Campaign.Handover.values)}.", field="handover")
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     if not Campaign.MOVES[campaign.status]:
         raise InvalidMove(f"{campaign} is {campaign.status}; nothing of it waits.", source=campaign.status, target="")
     before, campaign.handover = campaign.handover, handover
@@ -227,7 +250,7 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     failed begins anew. Raises NotReady, InvalidMove.
     """
     actor.require("campaigns.resume", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     if campaign.status not in Campaign.STOPPED:
         campaign.move_to("resumed")  # no state has this move: raises with the state in its sentence
     preflighting.require_no_errors(campaign, preflighting.look(campaign), what="go on")
@@ -246,7 +269,7 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
 def cancel(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """End the campaign for good: what waits is cancelled, nobody else is written to."""
     actor.require("campaigns.cancel", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     before = campaign.status
     campaign.move_to(Campaign.Status.CANCELLED)
     campaign.status_reason = reason
@@ -279,6 +302,8 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "name": campaign.name,
         "status": campaign.status,
         "reason": campaign.status_reason,
+        "scheduled_for": _in_zone(campaign),
+        "canary": canaries.told(campaign),
         "enrolling": campaign.enrol_until is not None,
         "people": people,
         "stopped": stopped,
@@ -286,12 +311,20 @@ def status(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def _in_zone(campaign: Campaign) -> str | None:
+    """When it starts by itself, by its tenant's clock."""
+    if campaign.scheduled_for is None:
+        return None
+    return campaign.scheduled_for.astimezone(ZoneInfo(campaign.tenant.time_zone)).isoformat()
+
+
 def want_plan(tenant_id: int) -> None:
     """Ask the planner to look at this tenant at once."""
     Tenant.objects.filter(pk=tenant_id).update(plan_wanted_at=Now())
 
 
-def _locked(campaign: Campaign) -> Campaign:
+def locked(campaign: Campaign) -> Campaign:
+    """The row as it is now, to be changed in this transaction."""
     return (
         Campaign.objects.select_for_update(of=("self",), no_key=True)
         .select_related("tenant", "pool", "contact_list")

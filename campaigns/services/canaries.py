@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
@@ -122,6 +123,20 @@ def begin(campaign: Campaign) -> Canary | None:
 def of(campaign: Campaign) -> Canary | None:
     """The campaign's canary, whatever became of it."""
     return Canary.objects.filter(campaign=campaign).first()
+
+
+def told(campaign: Campaign) -> dict[str, Any] | None:
+    """The canary as commands and the API tell it: state, numbers with the interval of the bounces, until when."""
+    found = of(campaign)
+    if found is None:
+        return None
+    low, high = rule.wilson(found.bounced, found.sent)
+    until = found.full_at + timedelta(hours=found.hours) if found.full_at else None
+    return {
+        "state": found.state, "size": found.size, "sent": found.sent, "bounced": found.bounced,
+        "complained": found.complained, "bounce_rate": [round(low, 4), round(high, 4)] if found.sent else None,
+        "until": until and until.isoformat(), "reason": found.reason,
+    }  # fmt: skip
 
 
 def holding(campaign: Campaign) -> Canary | None:

@@ -73,18 +73,18 @@ def written(ground: Ground) -> Iterator[Finding]:
             continue
         if not is_web(url):
             text = _("The link %s is no web address.") % url[:200]
-            yield Finding(f"bad_link:{_short(url)}", Level.ERROR, text, _("Write it with https://."), rows=page)
+            yield Finding(f"bad_link:{short(url)}", Level.ERROR, text, _("Write it with https://."), rows=page)
             continue
         if wrong := problem(url):
             text = _("The link %(url)s can't work: %(why)s.") % {"url": url[:200], "why": wrong}
-            yield Finding(f"bad_link:{_short(url)}", Level.ERROR, text, _("Correct it."), rows=page)
+            yield Finding(f"bad_link:{short(url)}", Level.ERROR, text, _("Correct it."), rows=page)
             continue
         host = (urlsplit(url).hostname or "").lower()
         place = f"preflight-{ground.tenant.pk}"
         standing = tracking_hosts.standing(host, place=place, most_a_minute=LOOK_UPS_A_MINUTE)
         if host not in own and standing is not Standing.NOTHING:
             text = _("The link %s leads to a tracking host that is not the tenant's own.") % url[:200]
-            yield Finding(f"foreign_link:{_short(url)}", Level.ERROR, text, _("Link the page itself."), rows=page)
+            yield Finding(f"foreign_link:{short(url)}", Level.ERROR, text, _("Link the page itself."), rows=page)
         if url.lower().startswith("http:"):
             plain.append(url)
     if plain:
@@ -94,7 +94,7 @@ def written(ground: Ground) -> Iterator[Finding]:
         )
 
 
-def _short(url: str) -> str:
+def short(url: str) -> str:
     return hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:8]
 
 
