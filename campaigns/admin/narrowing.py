@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, Func, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
@@ -59,10 +59,14 @@ def lacking(name: str) -> Q:
     return ~Q(contact__fields__has_key=name) | Q(contact__fields__contains={name: ""})
 
 
+class IsIn(Func):
+    """Whether a value is in an array: an index serves it, as it would not serve &&."""
+
+    template, arg_joiner, output_field = "(%(expressions)s))", " = ANY (", BooleanField()
+
+
 def covering() -> QuerySet[Suppression]:
     """The tenant's own entries that hold for a person in all its campaigns."""
-    wide = Func(OuterRef("contact__domain_hashes"), function="ANY")
-    return Suppression.objects.filter(
-        Q(hash=OuterRef("contact__address_hash")) | Q(hash=wide),
-        lifted_at=None, campaign=None, tenant=OuterRef("tenant"),
-    )  # fmt: skip
+    own = Q(hash=OuterRef("contact__address_hash"))
+    wide = Q(IsIn(F("hash"), OuterRef("contact__domain_hashes")))
+    return Suppression.objects.filter(own | wide, lifted_at=None, campaign=None, tenant=OuterRef("tenant"))

@@ -238,7 +238,7 @@ def begin_again(campaign: Campaign) -> Canary | None:
     canary = Canary.objects.select_for_update().filter(campaign=campaign, state=Canary.State.FAILED).first()
     if canary is None:
         return None
-    now = _now()
+    now = _now("clock_timestamp()")  # later than every plan of before
     canary.move_to(Canary.State.RUNNING)
     canary.since, canary.full_at, canary.decided_at, canary.reason = now, None, None, ""
     canary.sent = canary.bounced = canary.complained = 0
@@ -255,8 +255,8 @@ def let_go(campaign: Campaign, *, most: int = CHUNK) -> int:
         return cursor.rowcount
 
 
-def _now() -> datetime:
-    """The transaction's beginning by the database's clock, which plans go by."""
+def _now(clock: str = "now()") -> datetime:
+    """The transaction's beginning, or another moment, by the database's clock, which plans go by."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
+        cursor.execute(f"SELECT {clock}")
         return cursor.fetchone()[0].astimezone(UTC)
