@@ -1,4 +1,4 @@
-"""What was found out about a campaign before it starts: values only, so that every layer and the apps above may add some."""
+"""What was found out about a campaign before it starts: values only, so that every layer may add some."""
 
 from __future__ import annotations
 

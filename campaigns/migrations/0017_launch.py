@@ -2,56 +2,114 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.db import migrations, models
+
 import outreach.common.moves
 import tenants.models.base
 from tenants.models import AddTenantKeys, ProtectTenantRows
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0010_people'),
-        ('tenants', '0013_frequency'),
+        ("campaigns", "0010_people"),
+        ("tenants", "0013_frequency"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='campaign',
-            name='launch_approval',
-            field=models.BigIntegerField(blank=True, editable=False, help_text="The second person's yes to the launch at that time.", null=True),
+            model_name="campaign",
+            name="launch_approval",
+            field=models.BigIntegerField(
+                blank=True, editable=False, help_text="The second person's yes to the launch at that time.", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='probes',
-            field=models.JSONField(blank=True, db_default={}, default=dict, editable=False, help_text='What its links answered last.'),
+            model_name="campaign",
+            name="probes",
+            field=models.JSONField(
+                blank=True, db_default={}, default=dict, editable=False, help_text="What its links answered last."
+            ),
         ),
         migrations.CreateModel(
-            name='Canary',
+            name="Canary",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('running', 'running'), ('passed', 'passed'), ('failed', 'failed')], default='running', max_length=8, verbose_name='state')),
-                ('size', models.PositiveIntegerField(help_text='People.', verbose_name='size')),
-                ('hours', models.PositiveSmallIntegerField(help_text='From the last of the first mails on.', verbose_name='hours')),
-                ('groups', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
-                ('threshold', models.BigIntegerField()),
-                ('since', models.DateTimeField(verbose_name='since')),
-                ('held_until', models.DateTimeField(help_text='When the others are looked at again, unless it is decided before.')),
-                ('full_at', models.DateTimeField(blank=True, null=True, verbose_name='complete at')),
-                ('decided_at', models.DateTimeField(blank=True, null=True, verbose_name='decided at')),
-                ('sent', models.PositiveIntegerField(default=0, verbose_name='sent')),
-                ('bounced', models.PositiveIntegerField(default=0, verbose_name='bounced')),
-                ('complained', models.PositiveIntegerField(default=0, verbose_name='complained')),
-                ('reason', models.CharField(blank=True, max_length=300, verbose_name='reason')),
-                ('campaign', tenants.models.base.TenantForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='canaries', to='campaigns.campaign')),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "running"), ("passed", "passed"), ("failed", "failed")],
+                        default="running",
+                        max_length=8,
+                        verbose_name="state",
+                    ),
+                ),
+                ("size", models.PositiveIntegerField(help_text="People.", verbose_name="size")),
+                (
+                    "hours",
+                    models.PositiveSmallIntegerField(
+                        help_text="From the last of the first mails on.", verbose_name="hours"
+                    ),
+                ),
+                (
+                    "groups",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
+                ("threshold", models.BigIntegerField()),
+                ("since", models.DateTimeField(verbose_name="since")),
+                (
+                    "held_until",
+                    models.DateTimeField(help_text="When the others are looked at again, unless it is decided before."),
+                ),
+                ("full_at", models.DateTimeField(blank=True, null=True, verbose_name="complete at")),
+                ("decided_at", models.DateTimeField(blank=True, null=True, verbose_name="decided at")),
+                ("sent", models.PositiveIntegerField(default=0, verbose_name="sent")),
+                ("bounced", models.PositiveIntegerField(default=0, verbose_name="bounced")),
+                ("complained", models.PositiveIntegerField(default=0, verbose_name="complained")),
+                ("reason", models.CharField(blank=True, max_length=300, verbose_name="reason")),
+                (
+                    "campaign",
+                    tenants.models.base.TenantForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="canaries",
+                        to="campaigns.campaign",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'canary',
-                'verbose_name_plural': 'canaries',
-                'ordering': ('-pk',),
-                'indexes': [models.Index(condition=models.Q(('state', 'running')), fields=['tenant'], name='canary_running'), models.Index(fields=['tenant', 'id'], name='canary_tenant_page')],
-                'constraints': [models.UniqueConstraint(fields=('campaign',), name='canary_once'), models.CheckConstraint(condition=models.Q(('state__in', ['running', 'passed', 'failed'])), name='canary_state_known'), models.CheckConstraint(condition=models.Q(models.Q(('decided_at', None), ('state', 'running')), models.Q(models.Q(('state', 'running'), _negated=True), ('decided_at__isnull', False)), _connector='OR'), name='canary_decided_has_time')],
+                "verbose_name": "canary",
+                "verbose_name_plural": "canaries",
+                "ordering": ("-pk",),
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "running")), fields=["tenant"], name="canary_running"),
+                    models.Index(fields=["tenant", "id"], name="canary_tenant_page"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign",), name="canary_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["running", "passed", "failed"])), name="canary_state_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("decided_at", None), ("state", "running")),
+                            models.Q(models.Q(("state", "running"), _negated=True), ("decided_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="canary_decided_has_time",
+                    ),
+                ],
             },
             bases=(outreach.common.moves.Moves, models.Model),
         ),

@@ -115,7 +115,7 @@ def start(
     ticked = preflighting.settle(campaign, preflighting.look(campaign), actor=actor, accept=accept, what="start")
     used = approvals.require(actor, "campaign.launch", campaign, approval=approval)
     launch(campaign)
-    facts = {"approval": used and used.pk, "accepted": ticked}
+    facts: dict[str, Any] = {"approval": used and used.pk, "accepted": ticked}
     audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status, **facts)
     campaign.refresh_from_db()
     return campaign
@@ -152,21 +152,19 @@ def _enrol_chunk(campaign: Campaign) -> int:
     zone = campaign.window_zone if campaign.window_zone != "tenant" else campaign.tenant.time_zone
     canary = canaries.holding(campaign)
     with connection.cursor() as cursor:
-        cursor.execute(
-            ENROL,
-            {
-                "campaign": campaign.pk,
-                "contact_list": campaign.contact_list_id,
-                "after": campaign.enrolled_to or 0,
-                "until": campaign.enrol_until,
-                "chunk": ENROL_CHUNK,
-                "zone": zone,
-                "tenant_zone": campaign.tenant.time_zone,
-                "held_until": canary and canary.held_until,
-                "groups": canary.groups if canary else [],
-                "threshold": canary.threshold if canary else 0,
-            },
-        )
+        values: dict[str, Any] = {
+            "campaign": campaign.pk,
+            "contact_list": campaign.contact_list_id,
+            "after": campaign.enrolled_to or 0,
+            "until": campaign.enrol_until,
+            "chunk": ENROL_CHUNK,
+            "zone": zone,
+            "tenant_zone": campaign.tenant.time_zone,
+            "held_until": canary and canary.held_until,
+            "groups": canary.groups if canary else [],
+            "threshold": canary.threshold if canary else 0,
+        }
+        cursor.execute(ENROL, values)
         last, added, zones = cursor.fetchone()
     campaign.zones = sorted({*campaign.zones, *zones})
     if last is None or last >= (campaign.enrol_until or 0):

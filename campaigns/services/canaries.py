@@ -147,9 +147,7 @@ def holding(campaign: Campaign) -> Canary | None:
 def count(canary: Canary) -> Counts:
     """What became of the first mails so far."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            COUNTS, {"campaign": canary.campaign_id, "since": canary.since, "bounces": RECIPIENT_REASONS}
-        )
+        cursor.execute(COUNTS, {"campaign": canary.campaign_id, "since": canary.since, "bounces": RECIPIENT_REASONS})
         return Counts(*cursor.fetchone())
 
 
@@ -187,7 +185,7 @@ def _fill(campaign: Campaign, canary: Canary, counts: Counts, now: datetime) -> 
     if counts.tried >= canary.size:
         canary.full_at = now
         return
-    values = {"campaign": canary.campaign_id, "held": HELD, "groups": canary.groups}
+    values: dict[str, Any] = {"campaign": canary.campaign_id, "held": HELD, "groups": canary.groups}
     with connection.cursor() as cursor:
         cursor.execute(WAITING, values)
         waiting = cursor.fetchone()[0]
@@ -207,7 +205,7 @@ def _hold_on(canary: Canary, now: datetime) -> None:
     if ends is None and now < canary.held_until - SLACK / 2:
         return
     canary.held_until = (ends or now + timedelta(hours=canary.hours)) + SLACK
-    values = {"campaign": canary.campaign_id, "held": HELD, "until": canary.held_until, "chunk": CHUNK}
+    values: dict[str, Any] = {"campaign": canary.campaign_id, "held": HELD, "until": canary.held_until, "chunk": CHUNK}
     with connection.cursor() as cursor:
         cursor.execute(HOLD_ON, values)
         while cursor.rowcount == CHUNK:
@@ -229,7 +227,7 @@ def _fail(campaign: Campaign, canary: Canary, counts: Counts, broken: str, now: 
     campaign.status_reason = _("Canary: %s. Look at the list's source.") % canary.reason
     campaign.save(update_fields=["status", "status_reason"])
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
-    audit.record(actor, "canary.failed", canary, campaign=campaign.pk, sent=counts.done, **{broken: hits})
+    audit.record(actor, "canary.failed", canary, campaign=campaign.pk, sent=counts.done, broken=broken, hits=hits)
     return canary
 
 

@@ -26,7 +26,7 @@ WORDS = ("subject", "text_body", "html_body")
 
 @transaction.atomic
 def clone(campaign: Campaign, name: str, *, actor: Actor) -> Campaign:
-    """A draft with the same list, pool, window and wording, without people; the newest version of each step is its first.
+    """A draft with the same list, pool, window and wording, without people; of each step the newest version.
 
     Whoever is suppressed is looked up anew for each mail, and whom staff excluded from the first campaign alone is
     excluded from this one too. Raises BadInput for a name that is taken.

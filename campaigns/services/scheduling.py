@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 import structlog
 from django.utils.timezone import is_naive, now
@@ -49,7 +50,7 @@ def schedule(
     campaign.save(
         update_fields=["status", "status_reason", "scheduled_for", "launch_approval", "accepted_warnings"]
     )  # fmt: skip
-    facts = {"approval": campaign.launch_approval, "accepted": ticked, "at": at.isoformat()}
+    facts: dict[str, Any] = {"approval": campaign.launch_approval, "accepted": ticked, "at": at.isoformat()}
     audit.record(actor, "campaign.scheduled", campaign, before=before, after=campaign.status, **facts)
     return campaign
 
@@ -92,7 +93,7 @@ def start_due(campaign: Campaign, at: datetime, *, actor: Actor) -> Campaign:
     campaign.move_to(Campaign.Status.RUNNING)
     used = campaign.launch_approval
     campaigns.launch(campaign)
-    facts = {"approval": used, "scheduled_for": planned_for and planned_for.isoformat()}
+    facts: dict[str, Any] = {"approval": used, "scheduled_for": planned_for and planned_for.isoformat()}
     audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status, **facts)
     campaign.refresh_from_db()
     return campaign

@@ -82,7 +82,7 @@ def still_covers(used: int | None, name: str, subject: Any, **given: Any) -> boo
     if terms is None:
         return True
     row = Approval.objects.filter(
-        pk=used, act=name, subject_id=subject.pk, tenant=audit.tenant_of(subject), state=Approval.State.USED
+        pk=used or 0, act=name, subject_id=subject.pk, tenant=audit.tenant_of(subject), state=Approval.State.USED
     ).first()
     return row is not None and _act(name).covers(row.terms, terms)
 

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from campaigns.models import Attempt, Batch, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
+from campaigns.models import Attempt, Batch, Canary, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
 from campaigns.services import suppression
 from deliverability.dns.findings import found
 from deliverability.models import DomainCheck
@@ -181,6 +181,10 @@ class World:
         ContactImport.objects.create(
             tenant=self.tenant, contact_list=self.list, file_name="people.csv", by_kind="system", created=18
         )
+        Canary.objects.create(
+            tenant=self.tenant, campaign=self.campaign, state="passed", size=50, hours=24, threshold=0, since=now(),
+            held_until=now(), decided_at=now(), sent=50,
+        )  # fmt: skip
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(

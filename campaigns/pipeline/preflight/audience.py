@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from django.db import connection
@@ -123,9 +124,7 @@ def _share(ground: Ground, what: str, count: int, many: float, text: str, remedy
     only = what if what in ("suppressed", "expired") else f"validity:{what}"
     code = f"{'many' if level == Level.WARNING else 'some'}_{what}"
     sentence = text % {"n": f"{count:,}", "share": percent(count, people)}
-    yield Finding(
-        code, level, sentence, remedy if level == Level.WARNING else "", count, people, ground.members(only)
-    )
+    yield Finding(code, level, sentence, remedy if level == Level.WARNING else "", count, people, ground.members(only))
 
 
 def countries(ground: Ground) -> Iterator[Finding]:
@@ -133,9 +132,12 @@ def countries(ground: Ground) -> Iterator[Finding]:
     if not ground.people:
         return
     counts = ground.by("country")
+    labels = dict(Contact.Basis.choices)
+    bases: dict[str, Counter[str]] = defaultdict(Counter)
+    for group in ground.census:
+        bases[group.country][group.basis] += group.count
     for country, count in counts.most_common(SHOWN_COUNTRIES):
-        of_country = ground.by("basis", lambda group, country=country: group.country == country)
-        labels = dict(Contact.Basis.choices)
+        of_country = bases[country]
         parts = ", ".join(f"{labels.get(name, name)} {n:,}" for name, n in of_country.most_common())
         text = _("%(country)s: %(n)s people (%(parts)s).") % {
             "country": country or _("no country"), "n": f"{count:,}", "parts": parts,

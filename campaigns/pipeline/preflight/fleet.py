@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from django.db.models import Count, Q
@@ -88,7 +88,7 @@ def domains(ground: Ground) -> Iterator[Finding]:
 
 
 def _of_domains(
-    code: str, level: Level, text: str, found: list[SendingDomain], total: int, remedy: str = ""
+    code: str, level: Level, text: str, found: Sequence[SendingDomain], total: int, remedy: str = ""
 ) -> Finding:
     names = ", ".join(row.name for row in found[:3]) + (", ..." if len(found) > 3 else "")
     ids = ",".join(str(row.pk) for row in found[:100])

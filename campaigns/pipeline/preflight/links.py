@@ -137,7 +137,9 @@ def answered(ground: Ground) -> Iterator[Finding]:
         yield Finding("not_probed", Level.NOTE, text, remedy)
         return
     for kept in probes.get("findings", []):
-        yield Finding(kept["code"], Level(kept["level"]), kept["sentence"], kept["remedy"], kept["count"], kept["total"])
+        yield Finding(
+            kept["code"], Level(kept["level"]), kept["sentence"], kept["remedy"], kept["count"], kept["total"]
+        )
 
 
 def _moment(text: object) -> datetime | None:

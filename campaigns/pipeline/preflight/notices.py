@@ -14,7 +14,8 @@ from campaigns.pipeline.preflight.ground import Ground, Group, Wording
 
 # The European Economic Area and the United Kingdom: GDPR article 14(3)(b) and 21(4).
 EEA_AND_UK = frozenset(
-    "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE IS LI NO GB".split()
+    {"AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT", "LV", "LT", "LU", "MT"}
+    | {"NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE", "IS", "LI", "NO", "GB"}
 )
 SOURCE = re.compile(r"\{\{-?\s*(?:contact\.)?source\b")
 MOST_SOURCES = 20  # that a text could name one by one

@@ -73,7 +73,9 @@ def _links(urls: list[str]) -> list[Finding]:
         if answer.status in GONE:
             text = _("The link %(url)s leads nowhere: its host answers %(status)s.")
             values = {"url": url[:200], "status": answer.status}
-            found.append(_finding("dead_link", url, Level.ERROR, text % values, _("Correct it, or bring the page back.")))
+            found.append(
+                _finding("dead_link", url, Level.ERROR, text % values, _("Correct it, or bring the page back."))
+            )
         elif answer.status == 0 or answer.status >= 500:
             silent.append((url, answer))
     for url, answer in silent:
