@@ -170,13 +170,18 @@ def evaluate(canary: Canary, now: datetime, *, actor: Actor) -> Canary:
     if canary.full_at is not None and now >= canary.full_at + timedelta(hours=canary.hours):
         if broken := rule.too_bad(counts):
             return _fail(campaign, canary, counts, broken, now, actor)
-        canary.move_to(Canary.State.PASSED)
-        canary.decided_at = now
-        canary.save()
-        audit.record(actor, "canary.passed", canary, campaign=campaign.pk, sent=counts.done, bounced=counts.bounced)
-        return canary
+        return _pass(canary, counts, now, actor)
     _hold_on(canary, now)
     canary.save()
+    return canary
+
+
+def _pass(canary: Canary, counts: Counts, now: datetime, actor: Actor) -> Canary:
+    canary.move_to(Canary.State.PASSED)
+    canary.decided_at = now
+    canary.save()
+    facts: dict[str, Any] = {"campaign": canary.campaign_id, "sent": counts.done, "bounced": counts.bounced}
+    audit.record(actor, "canary.passed", canary, **facts)
     return canary
 
 
