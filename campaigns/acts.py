@@ -9,7 +9,7 @@ import json
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.models import Campaign, Stop, Suppression, SuppressionList
+from campaigns.models import Campaign, Stop, Suppression, SuppressionList, Variant
 from tenants.acts import Act, Terms, register, up_to
 from tenants.models import ApprovalPolicy, Tenant
 
@@ -29,8 +29,10 @@ def launched(policy: ApprovalPolicy, campaign: Campaign) -> Terms | None:
         contacts, people = cursor.fetchone()
     if contacts <= policy.launch_above:
         return None
-    steps = campaign.steps.order_by("position", "pk").values_list(*WORDING)
-    wording = hashlib.sha256(json.dumps(list(steps)).encode()).hexdigest()[:16]
+    words: list[tuple[object, ...]] = list(campaign.steps.order_by("position", "pk").values_list(*WORDING))
+    variants = Variant.objects.filter(step__campaign=campaign).order_by("step__position", "step_id", "label")
+    words += variants.values_list("step__position", "label", "subject", "text_body", "html_body")
+    wording = hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
     return {
         "contacts": contacts, "people": people, "contact_list": campaign.contact_list_id, "pool": campaign.pool_id,
         "wording": wording,

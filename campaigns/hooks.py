@@ -8,7 +8,10 @@ from datetime import date, datetime
 from typing import Any
 
 from campaigns import reports
+from campaigns.findings import Report
 from campaigns.ledger import handover, moves, planning, waiting
+from campaigns.models import Campaign
+from campaigns.pipeline import preflight as checks
 from campaigns.services import campaigns, sharing
 from mailboxes.models import Mailbox
 from mailboxes.reserves import Leaving
@@ -118,6 +121,11 @@ def receiver_limited(*, operator: str, **_: Any) -> None:
         waiting.look_now(sorted(isolation.all_tenants()))
 
 
+def preflight(*, campaign: Campaign, report: Report, **_: Any) -> None:
+    """Add what the checks of campaigns find."""
+    checks.look(campaign, report)
+
+
 def register() -> None:
     hooks.register("mailboxes.withdrawn", withdrawn)
     hooks.register("mailboxes.leaving", leaving)
@@ -134,3 +142,4 @@ def register() -> None:
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)
     hooks.register("tenants.record_written", record_written)
+    hooks.register("campaigns.preflight", preflight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from functools import cache
 
 import structlog
@@ -55,7 +56,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     try:
         tenant_id, message_pk = tokens.read(_keys(settings.TOKEN_KEYS), token)
     except BadToken:
-        return _refusal(request)
+        return _trial(request, token) or _refusal(request)
     if _count("unsubscribing", request) > RIGHT_TOKENS_PER_MINUTE:
         return _later(_page("campaigns/unsubscribe.html", status=429))
     if request.method != "POST":
@@ -71,6 +72,17 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if one_click:
         return HttpResponse(gettext("You are unsubscribed.") + "\n", content_type="text/plain", headers=HEADERS)
     return _page("campaigns/unsubscribed.html")
+
+
+def _trial(request: HttpRequest, token: str) -> HttpResponse | None:
+    """Answer our own press of the button, which is nobody's and changes nothing; None: it is none of ours."""
+    try:
+        answer = tokens.answer_to_trial(_keys(settings.TOKEN_KEYS), token, int(time.time()))
+    except BadToken:
+        return None
+    if request.method != "POST" or _form(request).get("List-Unsubscribe") != "One-Click":
+        return None
+    return HttpResponse(f"{answer}\n", content_type="text/plain", headers=HEADERS)
 
 
 def nothing_here(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -19,9 +19,9 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q, QuerySet
 
-from campaigns.models import Campaign, ContactUpload
+from campaigns.models import Campaign, Canary, ContactUpload
 from campaigns.pipeline import batcher, planner, reaper
-from campaigns.services import campaigns, contact_imports, sharing, stops, validity
+from campaigns.services import campaigns, canaries, contact_imports, scheduling, sharing, stops, validity
 from deliverability.services import checks, verifying
 from mailboxes.models import Mailbox, SendingDomain, Upload
 from mailboxes.services import domain_ramp, editing, ramp, undo
@@ -142,6 +142,35 @@ def enrol() -> int:
     """Go on with the lists of campaigns that were started."""
     waiting = Campaign.objects.exclude(enrol_until=None).exclude(status=Campaign.Status.CANCELLED).order_by("pk")
     return each(waiting, campaigns.enrol_more)
+
+
+def start_scheduled() -> int:
+    """Start the campaigns whose time has come; one that can't goes into review with the reason."""
+    at = now()
+    due = Campaign.objects.filter(status=Campaign.Status.SCHEDULED, scheduled_for__lte=at).order_by("scheduled_for")
+
+    def start(campaign: Campaign) -> int:
+        done = scheduling.start_due(campaign, at, actor=SYSTEM)
+        return int(done.status == Campaign.Status.RUNNING)
+
+    return each(due, start)
+
+
+def watch_canaries() -> int:
+    """Judge the canaries that run, and let those go whom a canary held that passed."""
+    at = now()
+    running = Canary.objects.filter(state=Canary.State.RUNNING, campaign__status=Campaign.Status.RUNNING)
+
+    def watch(canary: Canary) -> int:
+        if canaries.evaluate(canary, at, actor=SYSTEM).state != Canary.State.PASSED:
+            return 0
+        let_go = chunk = canaries.let_go(canary.campaign)
+        while chunk == canaries.CHUNK:
+            let_go += (chunk := canaries.let_go(canary.campaign))
+        campaigns.want_plan(canary.tenant_id)
+        return let_go
+
+    return each(running.order_by("pk"), watch)
 
 
 def sweep() -> int:
@@ -277,6 +306,8 @@ def table() -> list[Work]:
         Work("close_shared", close_shared, settings.SWEEP_EVERY_SECONDS),
         Work("uploads", uploads, 10),
         Work("forget_uploads", forget_uploads, 600),
+        Work("start_scheduled", start_scheduled, 10),
+        Work("watch_canaries", watch_canaries, 60),
         Work("enrol", enrol, settings.BATCH_EVERY_SECONDS),
         Work("plan_wanted", plan_wanted, TICK_SECONDS),
         Work("plan_all", plan_all, settings.PLAN_EVERY_SECONDS),

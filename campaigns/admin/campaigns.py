@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from campaigns import reports
-from campaigns.admin.forecast import ForecastPages
+from campaigns.admin.launching import NOT_STARTED, LaunchPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
@@ -50,7 +50,7 @@ class HandoverForm(forms.Form):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(Exports, ForecastPages):
+class CampaignAdmin(Exports, LaunchPages):
     area = "campaigns"
     list_display = (
         "name",
@@ -72,10 +72,14 @@ class CampaignAdmin(Exports, ForecastPages):
     change_form_outer_before_template = "console/campaign_overview.html"
     fieldsets = (
         (None, {"fields": ("name", "tenant", "pool", "contact_list")}),
-        (_("State"), {"fields": ("status_label", "status_reason", "started_at", "completed_at", "created_at")}),
+        (
+            _("State"),
+            {"fields": ("status_label", "status_reason", "scheduled_for", "started_at", "completed_at", "created_at")},
+        ),
         (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap", "handover")}),
+        (_("Launch"), {"fields": ("canary", "canary_size", "canary_hours", "balancing_test", "cloned_from")}),
     )
-    actions = ("start", "pause", "resume", "cancel", "set_handover", "export")
+    actions = ("start", "unschedule", "pause", "recall", "resume", "cancel", "clone", "set_handover", "export")
     exported, exported_as = exporting.export_messages, "messages"
     targets = {"pause": "paused", "cancel": "cancelled"}
     stops = {"campaign": "pk"}
@@ -144,14 +148,13 @@ class CampaignAdmin(Exports, ForecastPages):
         row = self.get_object(request, object_id) if object_id.isdecimal() else None
         if row is not None:
             progress = self._of(row)
-            missing = campaigns.preflight(row) if row.status in (Campaign.Status.DRAFT, Campaign.Status.REVIEW) else []
             extra |= {
                 "progress": progress,
                 "parts": parts_of(progress, row.pk),
                 "waits": kept(("waits", row.pk), lambda: reports.waits(row.pk)),
-                "missing": missing,
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
+                **self.launch_context(row),
             }
         return super().change_view(request, object_id, form_url, extra)
 
@@ -168,15 +171,13 @@ class CampaignAdmin(Exports, ForecastPages):
 
     def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
         fits = {
-            "start": row.status in (Campaign.Status.DRAFT, Campaign.Status.REVIEW, Campaign.Status.SCHEDULED),
+            "start": row.status in NOT_STARTED,
+            "unschedule": row.status == Campaign.Status.SCHEDULED,
+            "recall": row.status in (Campaign.Status.RUNNING, *Campaign.STOPPED),
             "resume": row.status in Campaign.STOPPED,
             "set_handover": bool(Campaign.MOVES[row.status]),
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
-
-    @admin.action(description=_("Start"), permissions=["start"])
-    def start(self, request, queryset):
-        return self.each(request, queryset, campaigns.start)
 
     @admin.action(description=_("Pause sending"), permissions=["pause"])
     def pause(self, request, queryset):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.admin.narrowing import OnlyFilter
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import ContactImport, ContactList, ListEntry
 from campaigns.services import exporting
@@ -60,6 +61,7 @@ class ListEntryAdmin(IndexedSearch, TenantAdmin):
     list_display = ("id", "contact", "contact_list", "tenant")
     list_display_links = ("id",)
     list_select_related = ("contact", "contact_list", "tenant")
+    list_filter = (OnlyFilter,)
     linked_by = ("contact_list__id__exact", "contact__id__exact")
     search_help_text = _("A whole e-mail address or a row number.")
     ordering = ("-pk",)

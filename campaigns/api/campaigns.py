@@ -14,14 +14,15 @@ from rest_framework.response import Response
 
 from campaigns import reports
 from campaigns.api.explain import ExplanationOutput
+from campaigns.findings import Level
 from campaigns.models import Campaign, Step
 from campaigns.pipeline import explain, explain_stops, explain_today
 from campaigns.pipeline.forecasting import loading, results
 from campaigns.pipeline.forecasting.terms import Limit
-from campaigns.services import campaigns
+from campaigns.services import campaigns, cloning, preflighting, scheduling
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, before, choice, since
-from tenants.api.shapes import Input, NoInput, Output, Reason
+from tenants.api.shapes import Input, Output, Reason
 
 
 class CampaignOutput(Output):
@@ -30,7 +31,7 @@ class CampaignOutput(Output):
         fields = (
             *("id", "name", "status", "status_reason", "pool", "contact_list"),
             *("window_from", "window_until", "window_days", "window_zone", "pace", "batch_size", "daily_cap"),
-            *("started_at", "completed_at", "created_at"),
+            *("scheduled_for", "started_at", "completed_at", "created_at"),
         )
 
 
@@ -80,6 +81,48 @@ class CampaignForecast(serializers.Serializer):
     days = ForecastDay(many=True)
 
 
+class FindingOutput(serializers.Serializer):
+    code = serializers.CharField(help_text="Stable; a warning is accepted by it.")
+    level = serializers.ChoiceField([str(level) for level in Level])
+    sentence, remedy = serializers.CharField(), serializers.CharField()
+    count = serializers.IntegerField(allow_null=True, help_text="Rows that it speaks of.")
+    total = serializers.IntegerField(allow_null=True, help_text="Of how many.")
+
+
+class WarningOutput(FindingOutput):
+    accepted = serializers.BooleanField()
+
+
+class PreflightOutput(serializers.Serializer):
+    """Errors block a launch, warnings have to be accepted, notes only tell."""
+
+    at = serializers.DateTimeField()
+    ready = serializers.BooleanField(help_text="No errors, and no warning that nobody accepted.")
+    errors, notes = FindingOutput(many=True), FindingOutput(many=True)
+    warnings = WarningOutput(many=True)
+    seconds = serializers.DictField(child=serializers.FloatField(), help_text="What each check took.")
+
+
+class Accepting(Input):
+    accept = serializers.ListField(
+        child=serializers.CharField(max_length=300), required=False, max_length=200,
+        help_text="Codes of the warnings that you accept.",
+    )  # fmt: skip
+
+
+class Scheduling(Accepting):
+    at = serializers.DateTimeField(help_text="When it starts by itself.")
+
+
+class Naming(Input):
+    name = serializers.CharField(max_length=200)
+
+
+class Recalled(serializers.Serializer):
+    id, status = serializers.IntegerField(), serializers.CharField()
+    taken_back = serializers.IntegerField(help_text="Mails that were planned and have not gone.")
+
+
 class CampaignFilters(filters.FilterSet):
     status = choice(Campaign, "status")
     name = filters.CharFilter(max_length=200)
@@ -96,7 +139,12 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
 
     view_permission = "campaigns.view"
     permissions_of = {
+        "preflight": "campaigns.view",
         "start": "campaigns.start",
+        "schedule": "campaigns.start",
+        "unschedule": "campaigns.pause",
+        "recall": "campaigns.pause",
+        "clone": "campaigns.create",
         "pause": "campaigns.pause",
         "resume": "campaigns.resume",
         "cancel": "campaigns.cancel",
@@ -113,11 +161,45 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         shown = CampaignOutput if may_look else CampaignState
         return Response(shown(campaign, context=self.get_serializer_context()).data)
 
-    @extend_schema(request=NoInput, responses=AFTER_ACT)
+    @extend_schema(responses=PreflightOutput)
+    @action(detail=True, methods=["get"])
+    def preflight(self, request: Any, pk: str) -> Response:
+        """What keeps it from starting, what somebody has to accept first, what is worth knowing."""
+        campaign = self.get_object()
+        return Response(preflighting.look(campaign).as_dict(campaign.accepted_warnings))
+
+    @extend_schema(request=Accepting, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])
     def start(self, request: Any, pk: str) -> Response:
-        """Launch a draft: freeze its steps, enrol its list. 409 with everything that is missing."""
-        return self.act(campaigns.start, NoInput)
+        """Launch a draft: freeze its steps, enrol its list. 409 with everything missing, or with what to accept."""
+        return self.act(campaigns.start, Accepting)
+
+    @extend_schema(request=Scheduling, responses=AFTER_ACT)
+    @action(detail=True, methods=["post"])
+    def schedule(self, request: Any, pk: str) -> Response:
+        """Let it start by itself at that time; everything is looked at now, and once more then."""
+        return self.act(scheduling.schedule, Scheduling)
+
+    @extend_schema(request=Reason, responses=AFTER_ACT)
+    @action(detail=True, methods=["post"])
+    def unschedule(self, request: Any, pk: str) -> Response:
+        """Make a scheduled campaign a draft again."""
+        return self.act(scheduling.unschedule, Reason)
+
+    @extend_schema(request=Reason, responses=Recalled)
+    @action(detail=True, methods=["post"])
+    def recall(self, request: Any, pk: str) -> Response:
+        """Pause, and take back everything that is planned and has not gone."""
+        campaign = self.get_object()
+        count = campaigns.recall(campaign, actor=request.actor, **self.given(Reason))
+        campaign.refresh_from_db()
+        return Response({"id": campaign.pk, "status": campaign.status, "taken_back": count})
+
+    @extend_schema(request=Naming, responses=AFTER_ACT)
+    @action(detail=True, methods=["post"])
+    def clone(self, request: Any, pk: str) -> Response:
+        """A draft with the same list, pool, window and wording, without people."""
+        return self.act(cloning.clone, Naming)
 
     @extend_schema(request=Reason, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])

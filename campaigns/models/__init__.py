@@ -1,6 +1,7 @@
 """Who gets what and when: contacts, lists, campaigns, enrolments, the ledger, suppression."""
 
 from campaigns.models.campaigns import Campaign, Step, Variant
+from campaigns.models.canaries import Canary
 from campaigns.models.contacts import Contact
 from campaigns.models.enrolments import Enrolment
 from campaigns.models.imports import ContactImport, ContactUpload, ContactUploadPart, ImportedContact
@@ -14,6 +15,7 @@ __all__ = [
     "Attempt",
     "Batch",
     "Campaign",
+    "Canary",
     "Contact",
     "ContactImport",
     "ContactList",

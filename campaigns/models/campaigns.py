@@ -20,7 +20,7 @@ def all_days() -> list[int]:
     return list(ALL_DAYS)
 
 
-@history.track(without=("zones", "enrolled_to", "enrol_until"))
+@history.track(without=("zones", "enrolled_to", "enrol_until", "launch_approval", "probes"))
 class Campaign(Moves, TenantOwned):
     """A sequence of messages to one list from one pool.
 
@@ -57,7 +57,7 @@ class Campaign(Moves, TenantOwned):
     MOVES = {
         "draft": frozenset({"review", "scheduled", "running", "cancelled"}),
         "review": frozenset({"draft", "scheduled", "running", "cancelled"}),
-        "scheduled": frozenset({"running", "paused", "cancelled"}),
+        "scheduled": frozenset({"running", "draft", "review", "cancelled"}),
         "running": frozenset({"paused", "halted", "completed", "cancelled"}),
         "paused": frozenset({"running", "cancelled"}),
         "halted": frozenset({"running", "cancelled"}),
@@ -112,6 +112,12 @@ class Campaign(Moves, TenantOwned):
     )
     accepted_warnings = models.JSONField(default=list, db_default=[], blank=True, editable=False)
     scheduled_for = models.DateTimeField(null=True, blank=True)
+    launch_approval = models.BigIntegerField(
+        null=True, blank=True, editable=False, help_text=_("The second person's yes to the launch at that time.")
+    )
+    probes = models.JSONField(
+        default=dict, db_default={}, blank=True, editable=False, help_text=_("What its links answered last.")
+    )
     cloned_from = TenantForeignKey("campaigns.Campaign", null=True, blank=True, editable=False, related_name="clones")
 
     zones = ArrayField(models.CharField(max_length=64), default=list, blank=True, editable=False)

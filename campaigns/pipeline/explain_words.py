@@ -80,6 +80,10 @@ WORDS = {
     ("gate", "quiet"): (T("the end of the time in which they want no mail"), WAIT),
     ("gate", "retry"): (T("the time of their next try"), WAIT),
     ("gate", "receiver"): (T("their receiver, which takes no more from the sending domains now"), WAIT),
+    ("gate", "canary"): (
+        T("the canary: how the first few mails turn out"),
+        T("Nothing to do: it goes on by itself, or halts the campaign and says why."),
+    ),
     ("gate", "due"): (T("the time of their next step"), WAIT),
     ("window", "closed"): (T("their window to open"), T("Widen the window to send sooner.")),
     ("worker", "cron"): (

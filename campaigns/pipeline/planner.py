@@ -179,11 +179,12 @@ def _plan(
     if bound:
         receivers.count(cursor, 1)
         places, lefts = pairing.after_bound(cursor, places, at_first)
-        for pair in pairs:
-            pair.left = lefts[pair.campaign_id]
+    new_people = seats.new_people(campaigns, lefts)
+    for pair in pairs:
+        pair.left = new_people[pair.campaign_id]
     need = pairing.needs(places, shared, tenant_left - retries - bound)
     found = demand.find_people(cursor, tenant, pairs, need, now, day)
-    pairing.deal(cursor, places, shared, lefts, need, hour_ends)
+    pairing.deal(cursor, places, shared, new_people, need, hour_ends)
 
     cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
     cursor.execute(DROP_LOST_PEOPLE)

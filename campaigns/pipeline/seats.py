@@ -20,9 +20,18 @@ from mailboxes.capacity import PROBING_CAP
 from mailboxes.models import QuotaGroup
 from mailboxes.services.domain_ramp_sql import TOO_YOUNG
 
+# How many people more may be written to first while a canary runs; no row without one.
+CANARY = """
+    SELECT greatest(k.size - (
+        SELECT count(*) FROM campaigns_message m JOIN campaigns_step first ON first.id = m.step_id
+        WHERE m.campaign_id = c.id AND m.planned_at >= k.since AND first.position = 1
+          AND m.status NOT IN ('suppressed', 'cancelled')
+    ), 0) AS people_left
+    FROM campaigns_canary k WHERE k.campaign_id = c.id AND k.state = 'running'"""
+
 CAMPAIGNS = f"""
 SELECT c.id, c.pool_id, c.window_from, c.window_until, c.window_days, c.pace, c.daily_cap, c.zones,
-    coalesce(al.reserved, 0), st.id, st.position
+    coalesce(al.reserved, 0), st.id, st.position, canary.people_left
 FROM campaigns_campaign c
 JOIN LATERAL (
     SELECT DISTINCT ON (position) id, position FROM campaigns_step
@@ -30,6 +39,7 @@ JOIN LATERAL (
 ) AS st ON TRUE
 LEFT JOIN mailboxes_allowance al
     ON al.scope = 'campaign_day' AND al.key = c.id AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
+LEFT JOIN LATERAL ({CANARY}) AS canary ON TRUE
 WHERE c.tenant_id = %(tenant)s AND c.status = 'running' AND NOT {gates.CAMPAIGN_STOPPED}
 ORDER BY c.id, st.position"""
 
@@ -69,7 +79,10 @@ class StepRef:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running campaign: what it may still plan today, and until when it is open in each zone."""
+    """A running campaign: what it may still plan today, and until when it is open in each zone.
+
+    `people_left` is how many more people its canary lets be written to first; None: as many as there are.
+    """
 
     id: int
     pool_id: int
@@ -78,6 +91,13 @@ class Running:
     cap: int
     steps: tuple[StepRef, ...]
     open_until: dict[str, datetime]
+    people_left: int | None = None
+
+
+def new_people(campaigns: Iterable[Running], lefts: Mapping[int, int]) -> dict[int, int]:
+    """What is left of each campaign for people who were not written to yet."""
+    of_canary = {each.id: each.people_left for each in campaigns if each.people_left is not None}
+    return {pk: min(left, of_canary.get(pk, left)) for pk, left in lefts.items()}
 
 
 def load_campaigns(cursor: Any, tenant_id: int, now: datetime, day: date) -> list[Running]:
@@ -90,7 +110,7 @@ def load_campaigns(cursor: Any, tenant_id: int, now: datetime, day: date) -> lis
 
 
 def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
-    pk, pool_id, opens, closes, days, pace, daily_cap, zones, reserved, _, _ = rows[0]
+    pk, pool_id, opens, closes, days, pace, daily_cap, zones, reserved, _, _, people_left = rows[0]
     window = windows.Window(opens, closes, frozenset(days))
     open_until = {}
     for zone in zones:
@@ -99,7 +119,7 @@ def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
             open_until[zone] = opening.closes_at
     cap = UNLIMITED if daily_cap is None else daily_cap
     steps = tuple(StepRef(row[9], row[10]) for row in rows)
-    return Running(pk, pool_id, pace == "prompt", max(cap - reserved, 0), cap, steps, open_until)
+    return Running(pk, pool_id, pace == "prompt", max(cap - reserved, 0), cap, steps, open_until, people_left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
 from campaigns import validation
-from campaigns.ledger import moves
-from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Step
-from campaigns.services import specs
-from mailboxes.models import Mailbox, Pool
+from campaigns.ledger import moves, planning
+from campaigns.models import Campaign, ContactList, ListEntry, Message, Step
+from campaigns.services import canaries, preflighting, specs
+from mailboxes.models import Pool
 from outreach.common import repeating
-from outreach.common.errors import BadInput, InvalidMove, NotReady, OutreachError
+from outreach.common.errors import BadInput, InvalidMove
 from tenants.models import Tenant
-from tenants.services import approvals, audit, records
+from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
 ENROL_CHUNK = 50_000
@@ -30,9 +31,13 @@ WITH chunk AS (
 ), added AS (
     INSERT INTO campaigns_enrolment
         (tenant_id, campaign_id, contact_id, step, status, stop_reason, due_at, waits_for, zone, created_at)
-    SELECT ct.tenant_id, %(campaign)s, ct.id, 1, 'active', '', now(), '',
+    SELECT ct.tenant_id, %(campaign)s, ct.id, 1, 'active', '',
+        CASE WHEN held.back THEN %(held_until)s ELSE now() END, CASE WHEN held.back THEN 'canary' ELSE '' END,
         CASE %(zone)s WHEN 'contact' THEN coalesce(nullif(ct.time_zone, ''), %(tenant_zone)s) ELSE %(zone)s END, now()
     FROM chunk JOIN campaigns_contact ct ON ct.id = chunk.contact_id
+    CROSS JOIN LATERAL (SELECT %(held_until)s::timestamptz IS NOT NULL AND NOT (
+        coalesce(ct.first_import_id, 0) = ANY (%(groups)s::bigint[])
+        AND hashint8extended(ct.id, %(campaign)s) <= %(threshold)s)) AS held (back)
     ORDER BY ct.id
     ON CONFLICT (campaign_id, contact_id) DO NOTHING
     RETURNING zone
@@ -84,92 +89,58 @@ def _compiled(step: Step) -> validation.CompiledStep:
 
 
 def preflight(campaign: Campaign) -> list[str]:
-    """What still keeps the campaign from starting, one sentence each; empty means ready."""
-    missing = []
-    if campaign.tenant.status != Tenant.Status.ACTIVE:
-        missing.append(f"The tenant is {campaign.tenant.status}; only an active one sends.")
-    missing += records.red(campaign.tenant)
-    if campaign.pool is None:
-        missing.append("The campaign has no pool to send from.")
-    elif not Mailbox.objects.filter(pool=campaign.pool, state__in=Mailbox.SENDABLE, hold="none").exists():
-        missing.append(f"The pool {campaign.pool} has no mailbox that may send; import or release some.")
-    if campaign.contact_list is None:
-        missing.append("The campaign has no list of contacts.")
-    elif not ListEntry.objects.filter(contact_list=campaign.contact_list).exists():
-        missing.append(f"The list {campaign.contact_list} is empty; import contacts into it.")
-    steps = list(campaign.steps.all())
-    if not steps:
-        missing.append("The campaign has no step, so there is nothing to send.")
-    if len({step.position for step in steps}) > 1:
-        missing.append(
-            "The campaign has several steps; follow-ups need reply reading, so only one step is sent so far."
-        )
-    for step in steps:
-        missing.extend(_step_lacks(step))
-    return missing
-
-
-def _step_lacks(step: Step) -> list[str]:
-    lacks = []
-    if not step.subject.strip():
-        lacks.append(f"Step {step.position} has no subject.")
-    if not step.text_body.strip():
-        lacks.append(f"Step {step.position} has no text; every message needs a plain text part.")
-    if lacks:
-        return lacks
-    try:
-        compiled = _compiled(step)
-    except OutreachError as error:
-        return [str(error)]
-    unknown = [name for name in compiled.unknown(()) if not _somebody_has(step.campaign.contact_list, name)]
-    return [
-        f"Step {step.position} writes {{{{ {name} }}}}, and no contact of the list has such a field; "
-        "correct the name or import the column."
-        for name in unknown
-    ]
-
-
-def _somebody_has(contact_list: ContactList | None, name: str) -> bool:
-    return Contact.objects.filter(entries__contact_list=contact_list, fields__has_key=name).exists()
+    """What still keeps the campaign from starting, one sentence each; empty means that no error does."""
+    return [str(finding.sentence) for finding in preflighting.look(campaign).errors]
 
 
 @repeating.atomic
-def start(campaign: Campaign, *, actor: Actor, approval: int | None = None) -> Campaign:
+def start(
+    campaign: Campaign, *, actor: Actor, approval: int | None = None, accept: Collection[str] = ()
+) -> Campaign:  # fmt: skip
     """Launch: freeze the steps, enrol the first 50,000 contacts of the list, ask for a plan at once.
 
-    The rest of the list is enrolled by `enrol_more`, which the cron process calls. Raises
-    NotReady with everything that is missing, InvalidMove when it was started before, also when it is paused,
-    NeedsApproval for a list beyond the tenant's line.
+    `accept` has the codes of warnings that the actor takes upon himself. The rest of the list is enrolled by
+    `enrol_more`, which the cron process calls. Raises NotReady with everything that is missing, NeedsTick with the
+    warnings that nobody accepted, InvalidMove when it was started before, also when it is paused, NeedsApproval for a
+    list beyond the tenant's line.
     """
     actor.require("campaigns.start", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     before = campaign.status
     if campaign.status in Campaign.STOPPED:  # somebody stopped it since the page with the button was drawn
         raise InvalidMove(
             f"{campaign} is {campaign.status}; resume it.", source=campaign.status, target=Campaign.Status.RUNNING
         )
     campaign.move_to(Campaign.Status.RUNNING)
-    missing = preflight(campaign)
-    if missing:
-        raise NotReady(f"{campaign} can't start yet: {' '.join(missing)}", missing=missing)
+    ticked = preflighting.settle(campaign, preflighting.look(campaign), actor=actor, accept=accept, what="start")
     used = approvals.require(actor, "campaign.launch", campaign, approval=approval)
-    campaign.started_at = Now()
-    campaign.status_reason = ""
-    last = ListEntry.objects.filter(contact_list=campaign.contact_list).order_by("-contact_id").first()
-    campaign.enrolled_to, campaign.enrol_until = 0, last.contact_id if last else None
-    campaign.save(update_fields=["status", "status_reason", "started_at", "enrolled_to", "enrol_until"])
-    campaign.steps.filter(frozen_at=None).update(frozen_at=Now())
-    _enrol_chunk(campaign)
-    want_plan(campaign.tenant_id)
-    audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status, approval=used and used.pk)
+    launch(campaign)
+    facts: dict[str, Any] = {"approval": used and used.pk, "accepted": ticked}
+    audit.record(actor, "campaign.started", campaign, before=before, after=campaign.status, **facts)
     campaign.refresh_from_db()
     return campaign
+
+
+def launch(campaign: Campaign) -> None:
+    """Part of a start, now or at its time, which has asked whether it may, locked the row and moved it to running."""
+    campaign.started_at = Now()
+    campaign.status_reason, campaign.scheduled_for, campaign.launch_approval = "", None, None
+    last = ListEntry.objects.filter(contact_list=campaign.contact_list).order_by("-contact_id").first()
+    campaign.enrolled_to, campaign.enrol_until = 0, last.contact_id if last else None
+    campaign.save(
+        update_fields=["status", "status_reason", "started_at", "enrolled_to", "enrol_until", "accepted_warnings",
+                       "scheduled_for", "launch_approval"]
+    )  # fmt: skip
+    campaign.steps.filter(frozen_at=None).update(frozen_at=Now())
+    canaries.begin(campaign)
+    _enrol_chunk(campaign)
+    want_plan(campaign.tenant_id)
 
 
 @transaction.atomic
 def enrol_more(campaign: Campaign) -> int:
     """Enrol the next 50,000 contacts of a launched campaign's list; return how many are new."""
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     if campaign.enrol_until is None or campaign.status == Campaign.Status.CANCELLED:
         return 0
     added = _enrol_chunk(campaign)
@@ -179,19 +150,21 @@ def enrol_more(campaign: Campaign) -> int:
 
 def _enrol_chunk(campaign: Campaign) -> int:
     zone = campaign.window_zone if campaign.window_zone != "tenant" else campaign.tenant.time_zone
+    canary = canaries.holding(campaign)
     with connection.cursor() as cursor:
-        cursor.execute(
-            ENROL,
-            {
-                "campaign": campaign.pk,
-                "contact_list": campaign.contact_list_id,
-                "after": campaign.enrolled_to or 0,
-                "until": campaign.enrol_until,
-                "chunk": ENROL_CHUNK,
-                "zone": zone,
-                "tenant_zone": campaign.tenant.time_zone,
-            },
-        )
+        values: dict[str, Any] = {
+            "campaign": campaign.pk,
+            "contact_list": campaign.contact_list_id,
+            "after": campaign.enrolled_to or 0,
+            "until": campaign.enrol_until,
+            "chunk": ENROL_CHUNK,
+            "zone": zone,
+            "tenant_zone": campaign.tenant.time_zone,
+            "held_until": canary and canary.held_until,
+            "groups": canary.groups if canary else [],
+            "threshold": canary.threshold if canary else 0,
+        }
+        cursor.execute(ENROL, values)
         last, added, zones = cursor.fetchone()
     campaign.zones = sorted({*campaign.zones, *zones})
     if last is None or last >= (campaign.enrol_until or 0):
@@ -206,7 +179,7 @@ def _enrol_chunk(campaign: Campaign) -> int:
 def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """Stop handing out this campaign's mail; what is past the final dot still counts as sent."""
     actor.require("campaigns.pause", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     before = campaign.status
     campaign.move_to(Campaign.Status.PAUSED)
     campaign.status_reason = reason
@@ -214,6 +187,28 @@ def pause(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
     audit.record(actor, "campaign.paused", campaign, reason=reason, before=before, after=campaign.status)
     return campaign
+
+
+@repeating.atomic
+def recall(campaign: Campaign, *, actor: Actor, reason: str = "") -> int:
+    """Pause, and take back everything that is planned and has not gone; return how many mails that were.
+
+    Nothing planned is left when it returns, a plan that is being made now included. What was not tried yet is due again
+    when the campaign goes on; what was, waits for a new slot then. Works on a campaign that is paused or halted, too.
+    """
+    actor.require("campaigns.pause", campaign)
+    campaign = locked(campaign)
+    before = campaign.status
+    if campaign.status not in Campaign.STOPPED:
+        campaign.move_to(Campaign.Status.PAUSED)
+    campaign.status_reason = reason or campaign.status_reason
+    campaign.save(update_fields=["status", "status_reason"])
+    want_plan(campaign.tenant_id)  # locks the tenant's row, which comes before its messages
+    planning.wait(campaign.tenant_id)
+    count = moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
+    facts = {"taken_back": count}
+    audit.record(actor, "campaign.recalled", campaign, reason=reason, before=before, after=campaign.status, **facts)
+    return count
 
 
 def halt_pool(pool_id: int, *, reason: str) -> list[Campaign]:
@@ -236,7 +231,7 @@ def set_handover(campaign: Campaign, handover: str, *, actor: Actor, reason: str
     actor.require("campaigns.start", campaign)
     if handover not in Campaign.Handover.values:
         raise BadInput(f"handover: {handover!r} is none of {', '.join(Campaign.Handover.values)}.", field="handover")
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     if not Campaign.MOVES[campaign.status]:
         raise InvalidMove(f"{campaign} is {campaign.status}; nothing of it waits.", source=campaign.status, target="")
     before, campaign.handover = campaign.handover, handover
@@ -247,18 +242,21 @@ def set_handover(campaign: Campaign, handover: str, *, actor: Actor, reason: str
 
 @repeating.atomic
 def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
-    """Let a paused or halted campaign go on. What was planned before is taken back first, so nothing bursts."""
+    """Let a paused or halted campaign go on. What was planned before is taken back first, so nothing bursts.
+
+    Errors block as at the start; its warnings were looked at then, so nobody has to accept them again. A canary that
+    failed begins anew. Raises NotReady, InvalidMove.
+    """
     actor.require("campaigns.resume", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     if campaign.status not in Campaign.STOPPED:
         campaign.move_to("resumed")  # no state has this move: raises with the state in its sentence
-    missing = preflight(campaign)
-    if missing:
-        raise NotReady(f"{campaign} can't go on yet: {' '.join(missing)}", missing=missing)
+    preflighting.require_no_errors(campaign, preflighting.look(campaign), what="go on")
     before = campaign.status
     campaign.move_to(Campaign.Status.RUNNING)
     campaign.status_reason = reason
     campaign.save(update_fields=["status", "status_reason"])
+    canaries.begin_again(campaign)
     want_plan(campaign.tenant_id)  # locks the tenant's row, which comes before its messages
     moves.take_back("m.campaign_id = %(campaign)s", {"campaign": campaign.pk})
     audit.record(actor, "campaign.resumed", campaign, reason=reason, before=before, after=campaign.status)
@@ -269,7 +267,7 @@ def resume(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
 def cancel(campaign: Campaign, *, actor: Actor, reason: str = "") -> Campaign:
     """End the campaign for good: what waits is cancelled, nobody else is written to."""
     actor.require("campaigns.cancel", campaign)
-    campaign = _locked(campaign)
+    campaign = locked(campaign)
     before = campaign.status
     campaign.move_to(Campaign.Status.CANCELLED)
     campaign.status_reason = reason
@@ -302,6 +300,8 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "name": campaign.name,
         "status": campaign.status,
         "reason": campaign.status_reason,
+        "scheduled_for": _in_zone(campaign),
+        "canary": canaries.told(campaign),
         "enrolling": campaign.enrol_until is not None,
         "people": people,
         "stopped": stopped,
@@ -309,12 +309,20 @@ def status(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def _in_zone(campaign: Campaign) -> str | None:
+    """When it starts by itself, by its tenant's clock."""
+    if campaign.scheduled_for is None:
+        return None
+    return campaign.scheduled_for.astimezone(ZoneInfo(campaign.tenant.time_zone)).isoformat()
+
+
 def want_plan(tenant_id: int) -> None:
     """Ask the planner to look at this tenant at once."""
     Tenant.objects.filter(pk=tenant_id).update(plan_wanted_at=Now())
 
 
-def _locked(campaign: Campaign) -> Campaign:
+def locked(campaign: Campaign) -> Campaign:
+    """The row as it is now, to be changed in this transaction."""
     return (
         Campaign.objects.select_for_update(of=("self",), no_key=True)
         .select_related("tenant", "pool", "contact_list")

@@ -13,6 +13,8 @@ pace: even                               # or prompt
 batch_size: 100
 daily_cap: 2000
 handover: wait                           # or new_thread, stop: of threads whose mailbox is taken out of use
+canary: {size: 50, hours: 24}            # or no: everybody at once, imports never mailed before too
+balancing_test: Why our interest outweighs theirs, where the basis is a legitimate interest.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ HANDOVERS = ("wait", "new_thread", "stop")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = frozenset(
     {"name", "pool", "list", "subject", "text", "html", "steps", "window", "pace", "batch_size", "daily_cap"}
-    | {"handover"}
+    | {"handover", "canary", "balancing_test"}
 )
+CANARY_KEYS = frozenset({"size", "hours"})
+MOST_CANARY = 10_000
 STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
 WINDOW_KEYS = frozenset({"from", "until", "days", "zone"})
 MAX_BODY_CHARS = 200_000
@@ -53,10 +57,7 @@ def read(spec: Any) -> Plan:
     if not isinstance(spec, Mapping):
         raise BadInput("A campaign is a mapping of keys such as name, pool, list, subject, text.")
     _known(spec, KEYS, "")
-    name = _text(spec, "name", "", 200)
-    if not name:
-        raise BadInput("name: a campaign needs a name.", field="name")
-    values: dict[str, Any] = {"name": name}
+    values: dict[str, Any] = {"name": name_of(spec.get("name", ""))}
     if "pace" in spec:
         if spec["pace"] not in ("even", "prompt"):
             raise BadInput(f"pace: {spec['pace']!r} is neither even nor prompt.", field="pace")
@@ -69,8 +70,34 @@ def read(spec: Any) -> Plan:
         if spec["handover"] not in HANDOVERS:
             raise BadInput(f"handover: {spec['handover']!r} is none of {', '.join(HANDOVERS)}.", field="handover")
         values["handover"] = spec["handover"]
+    if "canary" in spec:
+        values |= _canary(spec["canary"])
+    if "balancing_test" in spec:
+        values["balancing_test"] = _text(spec, "balancing_test", "", MAX_BODY_CHARS)
     values |= _window(spec.get("window", {}))
     return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
+
+
+def name_of(given: Any) -> str:
+    """A campaign's name as it may stand. Raises BadInput."""
+    name = _text({"name": given}, "name", "", 200)
+    if not name:
+        raise BadInput("name: a campaign needs a name.", field="name")
+    return name
+
+
+def _canary(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"canary": value}
+    if not isinstance(value, Mapping):
+        raise BadInput("canary: no, or a block with size and hours.", field="canary")
+    _known(value, CANARY_KEYS, "canary.")
+    found: dict[str, Any] = {"canary": True}
+    if "size" in value:
+        found["canary_size"] = _number(value, "size", 1, MOST_CANARY, "canary.")
+    if "hours" in value:
+        found["canary_hours"] = _number(value, "hours", 0, 24 * 30, "canary.")
+    return found
 
 
 def _known(mapping: Mapping[Any, Any], keys: frozenset[str], place: str) -> None:
@@ -92,10 +119,10 @@ def _text(mapping: Mapping[str, Any], key: str, place: str, most: int) -> str:
     return value if key in ("text", "html") else value.strip()
 
 
-def _number(mapping: Mapping[str, Any], key: str, low: int, high: int) -> int:
+def _number(mapping: Mapping[str, Any], key: str, low: int, high: int, place: str = "") -> int:
     value = mapping[key]
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise BadInput(f"{key}: {value!r} is not a whole number from {low} to {high}.", field=key)
+        raise BadInput(f"{place}{key}: {value!r} is not a whole number from {low} to {high}.", field=key)
     return value
 
 

@@ -86,7 +86,7 @@ class DomainPages(DomainRampPage):
     )  # fmt: skip
     list_filter = ("state", "tenant")
     list_select_related = ("tenant",)
-    linked_by = ("id__exact",)
+    linked_by = ("id__exact", "id__in")
     search_fields = ("name", "tracking_host")
     fieldsets = (
         (None, {"fields": ("name", "organisational", "tenant", "mailbox_list", "sending_list", "stopped_list")}),

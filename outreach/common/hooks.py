@@ -28,6 +28,7 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "mailboxes.last_sent": [],
     "mailboxes.judging_domains": [],
     "mailboxes.receiver_limited": [],
+    "campaigns.preflight": [],
 }
 
 

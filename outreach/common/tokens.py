@@ -12,11 +12,15 @@ import binascii
 import hmac
 
 from outreach.common.errors import OutreachError
-from outreach.common.sealing import Keyring
+from outreach.common.sealing import Key, Keyring
 
 VERSION = 1
+TRIAL_VERSION = 2
 MAC_BYTES = 16
 PURPOSE = b"outreach unsubscribe token\x00"
+TRIAL_PURPOSE = b"outreach trial of the unsubscribe button\x00"
+ANSWER_PURPOSE = b"outreach answer to a trial\x00"
+TRIAL_SECONDS = 600
 MAX_CHARS = 100
 
 
@@ -24,6 +28,28 @@ class BadToken(OutreachError):
     """The token is not one of ours, or no longer: nothing may be disclosed or changed."""
 
     code, http_status = "bad_token", 400
+
+
+def sign_trial(keys: Keyring, nonce: int, at: int) -> str:
+    """Return a token that stands for nobody: with it we press our own button. `at` is the Unix time.
+
+    Laid out as a recipient's, with a version and a MAC of its own, so that neither is ever taken for the other.
+    """
+    key = keys.newest
+    head = bytes((TRIAL_VERSION, len(key.id))) + key.id.encode("ascii")
+    body = head + nonce.to_bytes(8, "big") + at.to_bytes(8, "big")
+    signed = body + hmac.digest(key.secret, TRIAL_PURPOSE + body, "sha256")[:MAC_BYTES]
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
+
+
+def answer_to_trial(keys: Keyring, text: str, at: int) -> str:
+    """What only we can answer to a trial's token that is no older than TRIAL_SECONDS. Raises BadToken."""
+    key, body, signature = _parts(keys, text, TRIAL_VERSION)
+    expected = hmac.digest(key.secret, TRIAL_PURPOSE + body, "sha256")[:MAC_BYTES]
+    made_at = int.from_bytes(body[-8:], "big")
+    if not hmac.compare_digest(expected, signature) or not -60 <= at - made_at <= TRIAL_SECONDS:
+        raise bad()
+    return hmac.new(key.secret, ANSWER_PURPOSE + body, "sha256").hexdigest()[:32]
 
 
 def sign(keys: Keyring, tenant_id: int, message_pk: int) -> str:
@@ -42,6 +68,14 @@ def sign(keys: Keyring, tenant_id: int, message_pk: int) -> str:
 
 def read(keys: Keyring, text: str) -> tuple[int, int]:
     """Return (tenant id, message pk) of a token that a listed key signed. Raises BadToken."""
+    key, body, signature = _parts(keys, text, VERSION)
+    if not hmac.compare_digest(mac(key.secret, body), signature):
+        raise bad()
+    return int.from_bytes(body[-16:-8], "big"), int.from_bytes(body[-8:], "big")
+
+
+def _parts(keys: Keyring, text: str, version: int) -> tuple[Key, bytes, bytes]:
+    """The key that is named, what it signed, and the MAC, which is not looked at yet. Raises BadToken."""
     if not text or len(text) > MAX_CHARS or not text.isascii():
         raise bad()
     try:
@@ -51,13 +85,12 @@ def read(keys: Keyring, text: str) -> tuple[int, int]:
     # the decoder skips foreign characters and ignores unused bits; only the one true spelling passes
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != text.encode("ascii"):
         raise bad()
-    if len(raw) < 2 or raw[0] != VERSION or len(raw) != 2 + raw[1] + 16 + MAC_BYTES:
+    if len(raw) < 2 or raw[0] != version or len(raw) != 2 + raw[1] + 16 + MAC_BYTES:
         raise bad()
     key = keys.get(raw[2 : 2 + raw[1]].decode("ascii", "replace"))
-    body, signature = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
-    if key is None or not hmac.compare_digest(mac(key.secret, body), signature):
+    if key is None:
         raise bad()
-    return int.from_bytes(body[-16:-8], "big"), int.from_bytes(body[-8:], "big")
+    return key, raw[:-MAC_BYTES], raw[-MAC_BYTES:]
 
 
 def mac(secret: bytes, body: bytes) -> bytes:

@@ -73,6 +73,20 @@ def require(actor: Actor, name: str, subject: Any, *, approval: int | None = Non
     )  # fmt: skip
 
 
+def still_covers(used: int | None, name: str, subject: Any, **given: Any) -> bool:
+    """Whether an act may be done on an agreement that was used up for it before (its id; None: there was none).
+
+    For acts that are settled now and done later: what would be agreed to then has to be what was agreed to.
+    """
+    terms = needed(name, subject, **given)
+    if terms is None:
+        return True
+    row = Approval.objects.filter(
+        pk=used or 0, act=name, subject_id=subject.pk, tenant=audit.tenant_of(subject), state=Approval.State.USED
+    ).first()
+    return row is not None and _act(name).covers(row.terms, terms)
+
+
 def in_words(terms: Terms) -> str:
     """Terms as people read them: "daily cap 80"; a number that is none is no limit."""
     told = ((name.replace("_", " "), f"{value:,}" if type(value) is int else value) for name, value in terms.items())

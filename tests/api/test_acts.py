@@ -17,7 +17,12 @@ def test_a_campaign_is_started_paused_resumed_and_cancelled(ours, api):
     draft = factories.campaign(ours.tenant, ours.pool, ours.list)
     place = f"campaigns/{draft.pk}/"
 
-    assert api.post(place + "start/").json()["status"] == "running"
+    is_problem(api.post(place + "start/"), 409, "warnings_not_accepted")  # its domain has no SPF record
+    told = api.get(place + "preflight/").json()
+    assert (told["ready"], told["errors"], [each["code"] for each in told["warnings"]]) == (
+        False, [], ["dns:spf_missing"],
+    )  # fmt: skip
+    assert api.post(place + "start/", {"accept": ["dns:spf_missing"]}).json()["status"] == "running"
     assert Enrolment.objects.filter(campaign=draft).count() == len(ours.people)
     paused = api.post(place + "pause/", {"reason": "late list"}).json()
     assert (paused["status"], paused["status_reason"]) == ("paused", "late list")

@@ -13,7 +13,18 @@ from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from campaigns.models import Attempt, Batch, ContactImport, Enrolment, ImportedContact, Message, PlanRun, Stop, Variant
+from campaigns.models import (
+    Attempt,
+    Batch,
+    Canary,
+    ContactImport,
+    Enrolment,
+    ImportedContact,
+    Message,
+    PlanRun,
+    Stop,
+    Variant,
+)
 from campaigns.services import suppression, suppression_lists
 from campaigns.services import uploads as contact_uploads
 from deliverability.dns.findings import found
@@ -188,6 +199,10 @@ class World:
             after={"country": "UA"},
         )  # fmt: skip
         contact_uploads.take(self.tenant, "people.csv", [b"email\na@example.net\n"], actor=SYSTEM, list_name="Fair")
+        Canary.objects.create(
+            tenant=self.tenant, campaign=self.campaign, state="passed", size=50, hours=24, threshold=0, since=now(),
+            held_until=now(), decided_at=now(), sent=50,
+        )  # fmt: skip
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(

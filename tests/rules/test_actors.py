@@ -9,7 +9,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Functions without an actor, and why each needs none.
 READS = {
-    "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
+    "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.canaries.count",
+    "campaigns.canaries.holding", "campaigns.canaries.never_mailed", "campaigns.canaries.of",
+    "campaigns.canaries.told", "campaigns.contact_rows.countries", "campaigns.preflighting.look",
+    "campaigns.preflighting.require_no_errors", "campaigns.preflighting.said", "campaigns.specs.name_of",
+    "tenants.approvals.still_covers",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
     "campaigns.suppression.entry", "campaigns.suppression.hasher",
@@ -67,6 +71,11 @@ READS = {
 PARTS = {
     "campaigns.campaigns.enrol_more",  # goes on with a launch
     "campaigns.campaigns.halt_pool",  # part of a quarantine beyond the swap brake, which records the halts
+    "campaigns.campaigns.launch",  # part of a start, now or at its time
+    "campaigns.campaigns.locked",
+    "campaigns.canaries.begin",  # part of a launch
+    "campaigns.canaries.begin_again",  # part of a resume
+    "campaigns.canaries.let_go",  # goes on with a canary that has passed
     "campaigns.campaigns.want_plan",  # only wakes the planner
     "campaigns.contact_imports.forget",  # keeps the time for which an import can be undone
     "campaigns.contact_preview.show",  # within a dry run

@@ -100,6 +100,7 @@ def test_who_listens_to_what():
         "mailboxes.last_sent": ["campaigns.hooks.last_sent"],
         "mailboxes.judging_domains": ["campaigns.hooks.judging_domains"],
         "mailboxes.receiver_limited": ["campaigns.hooks.receiver_limited"],
+        "campaigns.preflight": ["campaigns.hooks.preflight", "deliverability.hooks.preflight"],
     }
 
 

@@ -1,8 +1,9 @@
-"""campaign create FILE | check | start | pause | resume | cancel | status."""
+"""campaign create FILE | check | start | schedule | unschedule | pause | recall | resume | cancel | clone | status."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from campaigns.models import Campaign
-from campaigns.services import campaigns
+from campaigns.pipeline.preflight import probing
+from campaigns.services import campaigns, cloning, preflighting, scheduling
 from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
@@ -18,8 +20,12 @@ from tenants.models import Tenant
 from tenants.services import actors
 
 LONGEST_ID = 20  # digits: no id has as many
-ACTS = {
+ACTS: dict[str, Any] = {
     "start": campaigns.start,
+    "schedule": scheduling.schedule,
+    "unschedule": scheduling.unschedule,
+    "recall": campaigns.recall,
+    "clone": cloning.clone,
     "pause": campaigns.pause,
     "resume": campaigns.resume,
     "cancel": campaigns.cancel,
@@ -27,7 +33,10 @@ ACTS = {
 
 
 class Command(BaseCommand):
-    help = "Create a campaign from a YAML file, or start, pause, resume, cancel, check or show one."
+    help = (
+        "Create a campaign from a YAML file or from another one; check, start, schedule, pause, recall, resume, cancel "
+        "or show one. check ends with 2 when something keeps it from starting."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
@@ -38,8 +47,12 @@ class Command(BaseCommand):
         )
         acting.add_arguments(create, writes=True)
         for act, help_text in (
-            ("check", "what is still missing"),
+            ("check", "what keeps it from starting, what wants a tick, what is worth knowing"),
             ("start", "launch it"),
+            ("schedule", "let it start by itself at a time"),
+            ("unschedule", "make a scheduled one a draft again"),
+            ("recall", "pause, and take back everything planned"),
+            ("clone", "a draft like it, without people"),
             ("pause", "stop handing out its mail"),
             ("resume", "go on"),
             ("cancel", "end it for good"),
@@ -47,9 +60,16 @@ class Command(BaseCommand):
         ):
             one = acts.add_parser(act, help=help_text)
             one.add_argument("campaign", help="its name, or its id")
-            if act == "start":
+            if act in ("start", "schedule"):
                 second_person.add_arguments(one)
-            if act in ("pause", "resume", "cancel"):
+                one.add_argument("--accept", nargs="+", default=[], metavar="CODE", help="accept these warnings")
+            if act == "schedule":
+                one.add_argument("--at", required=True, metavar="TIME", help="as 2026-05-01T08:00+02:00")
+            if act == "clone":
+                one.add_argument("--name", required=True, help="of the new campaign")
+            if act == "check":
+                one.add_argument("--offline", action="store_true", help="don't ask its links and unsubscribe hosts")
+            if act in ("pause", "recall", "resume", "cancel", "unschedule"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
             acting.add_arguments(one, writes=act in ACTS)
 
@@ -62,11 +82,16 @@ class Command(BaseCommand):
                     report = self._act(act, find(owner, options["campaign"]), who, options)
         except NotReady as error:
             if options["json"]:
-                self.stdout.write(json.dumps({"error": error.code, "missing": error.missing}))
-            raise CommandError("\n- ".join(["It can't start yet:", *error.missing]), returncode=1) from error
+                codes = {"warnings": error.details["warnings"]} if "warnings" in error.details else {}
+                self.stdout.write(json.dumps({"error": error.code, "missing": error.missing, **codes}))
+            wants_ticks = error.code == preflighting.NeedsTick.code
+            head = "Accept these first, with --accept CODE:" if wants_ticks else "It can't start yet:"
+            raise CommandError("\n- ".join([head, *error.missing]), returncode=1) from error
         except OutreachError as error:
             raise CommandError(str(error), returncode=1) from error
         self._print(report, as_json=options["json"])
+        if act == "check" and report["errors"]:
+            raise SystemExit(2)
 
     def _create(self, owner: Tenant, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
         with transaction.atomic():
@@ -79,15 +104,29 @@ class Command(BaseCommand):
         if act == "status":
             return campaigns.status(campaign)
         if act == "check":
-            return {"campaign": campaign.pk, "name": campaign.name, "missing": campaigns.preflight(campaign)}
+            return self._check(campaign, who, offline=options["offline"])
         given = {"reason": options["reason"]} if "reason" in options else {}
         if not all(yaml_files.storable(text) for text in given.values()):
             raise BadInput("--reason: holds bytes that are no text.")
-        if act == "start":
-            given = {"approval": options["approval"]}
+        if act in ("start", "schedule"):
+            given = {"approval": options["approval"], "accept": options["accept"]}
+        if act == "schedule":
+            given["at"] = moment(options["at"])
+        if act == "clone":
+            given["name"] = options["name"]
         with second_person.asked(who, options), dry_runs.perhaps(options["dry_run"]):
-            campaign = ACTS[act](campaign, actor=who, **given)
-            return campaigns.status(campaign)
+            done = ACTS[act](campaign, actor=who, **given)
+            if act == "recall":
+                campaign.refresh_from_db()
+                return campaigns.status(campaign) | {"taken_back": done}
+            return campaigns.status(done)
+
+    def _check(self, campaign: Campaign, who: actors.Actor, *, offline: bool) -> dict[str, Any]:
+        if not offline and who.can("campaigns.start", campaign.tenant_id):
+            campaign = probing.probe(campaign, actor=who)
+        report = preflighting.look(campaign)
+        found = {"campaign": campaign.pk, "name": campaign.name, **report.as_dict(campaign.accepted_warnings)}
+        return found | {"missing": [str(finding.sentence) for finding in report.errors]}
 
     def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
@@ -97,8 +136,24 @@ class Command(BaseCommand):
             if isinstance(value, dict):
                 value = " ".join(f"{name}={count}" for name, count in sorted(value.items())) or "-"
             elif isinstance(value, list):
-                value = "".join(f"\n  - {line}" for line in value) or "nothing"
+                value = "".join(f"\n  - {_line(line)}" for line in value) or "nothing"
             self.stdout.write(f"{key}: {value}")
+
+
+def _line(value: Any) -> Any:
+    """A finding as a line of text: its code, the sentence, what to do."""
+    if not isinstance(value, dict):
+        return value
+    ticked = " (accepted)" if value.get("accepted") else ""
+    return f"{value['code']}{ticked}: {value['sentence']} {value['remedy']}".rstrip()
+
+
+def moment(text: str) -> datetime:
+    """Raises BadInput."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"--at: {text!r} is no time; write it as 2026-05-01T08:00+02:00.", field="at") from error
 
 
 def find(owner: Any, name: str) -> Campaign:

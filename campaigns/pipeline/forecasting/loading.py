@@ -27,7 +27,7 @@ GOING = (Campaign.Status.RUNNING, Campaign.Status.SCHEDULED)
 
 CAMPAIGNS = """
 SELECT c.id, c.name, c.status, c.pool_id, c.window_from, c.window_until, c.window_days, c.window_zone, c.pace,
-    c.daily_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at,
+    c.daily_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at, c.scheduled_for,
     coalesce(al.reserved, 0) AS reserved, st.positions, st.delays
 FROM campaigns_campaign c
 JOIN LATERAL (
@@ -192,8 +192,9 @@ class _Counted:
                 "zones": [tenant.time_zone if row["window_zone"] == "tenant" else row["window_zone"] for row in open_],
             },
         )
+        begins = {row["id"]: max(self.now, row["scheduled_for"] or self.now) for row in open_}
         for campaign, zone, n in cursor.fetchall():
-            self.demand[campaign][zone, 0, self.now] += n
+            self.demand[campaign][zone, 0, begins[campaign].astimezone(UTC)] += n
 
     def work(self, row: dict[str, Any]) -> Work:
         pk = row["id"]

@@ -1,0 +1,1 @@
+"""What happens before and around the start of a campaign."""
