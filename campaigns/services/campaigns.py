@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from campaigns import validation
+from campaigns import templating
 from campaigns.ledger import moves
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Step
 from campaigns.services import specs
@@ -76,9 +76,9 @@ def _named(model: Any, tenant: Tenant, name: str, place: str) -> Any:
     return found
 
 
-def _compiled(step: Step) -> validation.CompiledStep:
+def _compiled(step: Step) -> templating.CompiledStep:
     """The step's parts, parsed. Raises BadInput or TemplateTooCostly with step, part, line and remedy."""
-    return validation.compile_step(
+    return templating.compile_step(
         step.subject, step.text_body, step.html_body, step=f"Step {step.position}", is_first=step.position == 1
     )
 
