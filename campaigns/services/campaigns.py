@@ -61,7 +61,7 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
         raise BadInput(f"name: there is already a campaign {campaign.name!r}; choose another name.") from error
     for position, values in enumerate(plan.steps, start=1):
         step = Step(tenant=tenant, campaign=campaign, position=position, **values)
-        if step.subject and step.text_body:  # a draft may lack them; what it has must be sound
+        if step.subject and (step.text_body or step.html_body):  # a draft may lack them; what it has must be sound
             _compiled(step)
         step.save(force_insert=True)
     audit.record(actor, "campaign.created", campaign)
@@ -113,8 +113,8 @@ def _step_lacks(step: Step) -> list[str]:
     lacks = []
     if not step.subject.strip():
         lacks.append(f"Step {step.position} has no subject.")
-    if not step.text_body.strip():
-        lacks.append(f"Step {step.position} has no text; every message needs a plain text part.")
+    if not step.text_body.strip() and not step.html_body.strip():
+        lacks.append(f"Step {step.position} has no text and no html; write one of them.")
     if lacks:
         return lacks
     try:
