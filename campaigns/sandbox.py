@@ -6,12 +6,15 @@ of filters are bounded by counts, not by a clock, so that the same template alwa
 
 from __future__ import annotations
 
+import ast
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from liquid import BoundTemplate, Environment, Mode, RenderContext
 from liquid.exceptions import ResourceLimitError
+from liquid.undefined import Undefined
 from liquid.utils import ReadOnlyChainMap
 
 TAGS = frozenset({"assign", "break", "capture", "case", "comment", "continue", "cycle", "for", "if", "unless", "#"})
@@ -49,17 +52,54 @@ MAX_FILTER_CHARS = 100_000  # what one filter may return
 MAX_FILTER_WORK = 2_000_000  # characters that all filters of one render may touch
 MAX_DEPTH = 20
 
-_work = threading.local()  # .left: characters that the filters of the render under way may still touch
+# What we fill in ourselves; it may be empty without holding up anybody.
+SYSTEM_FIELDS = frozenset({"unsubscribe_url", "postal_address", "sender_name", "sender_email", "signature"})
+ESCAPING = frozenset({"escape", "escape_once", "newline_to_br"})  # which a text made from html does without
+OF_CONTACT = re.compile(r"contact(?:\.(\S+)|\[(.+)\]) is undefined\Z", re.DOTALL)  # the parser's words for a path
+OF_NOTHING = frozenset({"default", "size"})  # filters that know what to make of a missing value
+
+_work = threading.local()  # .left: characters that the filters of the render under way may still touch; .strict
 
 
 class WorkLimitError(ResourceLimitError):
     """The filters of one render touched more text than a message can need."""
 
 
+class MissingValue(Exception):
+    """A render wanted to write out what the person has not. index: where in the source, None when unknown."""
+
+    def __init__(self, name: str, index: int | None) -> None:
+        super().__init__(name)
+        self.name, self.index = name, index
+
+
+class Missing(Undefined):
+    """A value that is not there: false in conditions, empty in loops, and never written out.
+
+    Filters hand it on, so that a `default` at the end of a chain still counts.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, name: str, *, hint: str | None = None, **place: Any) -> None:
+        if name == "contact" and hint and (of_contact := OF_CONTACT.match(hint)):
+            name = of_contact[1] or ast.literal_eval(of_contact[2])
+        super().__init__(name, hint=hint, **place)
+
+    def __str__(self) -> str:
+        if self.name not in SYSTEM_FIELDS and getattr(_work, "strict", True):
+            raise MissingValue(self.name, self.token.start_index if self.token else None)
+        return ""
+
+
 def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a filter that fails before it makes a text that is too long, and counts what it touches."""
 
     def run(value: object, *args: object, **kwargs: object) -> object:
+        if name not in OF_NOTHING:
+            for each in (value, *args):
+                if isinstance(each, Missing):
+                    return each
         size = extent(value)
         extra = max((extent(arg) for arg in args), default=0)
         if name in (
@@ -83,9 +123,12 @@ def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def start_counting() -> None:
-    """Give the render that begins on this thread the whole allowance of filter work."""
-    _work.left = MAX_FILTER_WORK
+def start_counting(*, strict: bool = True) -> None:
+    """Give the render that begins on this thread the whole allowance of filter work.
+
+    strict: a missing value that is to be written out raises MissingValue; else nothing is written.
+    """
+    _work.left, _work.strict = MAX_FILTER_WORK, strict
 
 
 def extent(value: object) -> int:
@@ -131,5 +174,18 @@ class TenantEnvironment(Environment):
         self.filters = {name: bounded(name, self.filters[name]) for name in sorted(FILTERS)}
 
 
-PLAIN = TenantEnvironment(tolerance=Mode.STRICT, autoescape=False)
-HTML = TenantEnvironment(tolerance=Mode.STRICT, autoescape=True)
+class FromHtmlEnvironment(TenantEnvironment):
+    """For a text that was made from an html template: what escapes for html gives its value as it is."""
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        self.filters |= {name: bounded(name, as_it_is) for name in sorted(ESCAPING)}
+
+
+def as_it_is(value: object) -> object:
+    return value
+
+
+PLAIN = TenantEnvironment(tolerance=Mode.STRICT, autoescape=False, undefined=Missing)
+HTML = TenantEnvironment(tolerance=Mode.STRICT, autoescape=True, undefined=Missing)
+FROM_HTML = FromHtmlEnvironment(tolerance=Mode.STRICT, autoescape=False, undefined=Missing)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Result = Literal["sent", "deferred", "failed", "uncertain", "returned"]
+Result = Literal["sent", "deferred", "failed", "uncertain", "returned", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`returned` means the failure was ours, so the row waits for a new slot; `suppress` goes with a hard refusal."""
+    """`returned` means the failure was ours, so the row waits for a new slot; `suppress` goes with a hard refusal.
+
+    `cancelled` means that this person can't get this mail; nobody was asked, and no try counts.
+    """
 
     id: int
     mailbox_id: int

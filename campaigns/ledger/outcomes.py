@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from campaigns.ledger import gates, moves
+from campaigns.ledger import cancelling, gates, moves
 from campaigns.ledger.outcome import Outcome
 
 
@@ -287,7 +287,10 @@ def _settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome]
             for outcome in sent
         ]
         cursor.execute(SENT, {"token": token, "sent": json.dumps(told)})
-    rest = [outcome for outcome in valid if outcome.result != "sent"]
+    cancelled = [outcome for outcome in valid if outcome.result == "cancelled"]
+    if cancelled:
+        cancelling.cancel(cursor, cancelled)
+    rest = [outcome for outcome in valid if outcome.result not in ("sent", "cancelled")]
     if rest:
         _settle_not_sent(cursor, token, policy, rest)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from campaigns.ledger.outcome import Outcome, Result
-from campaigns.validation import TemplateTooCostly
+from campaigns.templating import MissingField, TemplateTooCostly
 from mailboxes.transports.base import (
     Outgoing,
     PermanentSendError,
@@ -168,6 +168,8 @@ def _send(letter: Letter, lane: Lane, transport: Transport, ledger: Ledger) -> t
     except TemplateTooCostly as error:
         stop = Stop(lane.mailbox_id, "campaign", error.code, str(error), letter.id)
         return outcome("returned", reason=error.code, phase="render", text=str(error)), stop
+    except MissingField as error:
+        return outcome("cancelled", reason=error.code, phase="render", text=str(error)), None
     except OutreachError as error:
         return outcome("failed", reason=error.code, phase="render", text=str(error)), None
     try:

@@ -23,8 +23,8 @@ from tenants.models import Tenant
 from tenants.services import sealing
 
 BOXES = """
-SELECT b.id, b.home_id, b.address, b.display_name, b.username, b.sealed_password, b.seal_ref::text, a.host, a.port,
-    a.security, b.min_gap_seconds, extract(epoch FROM now() - b.last_dot_at)::float8, b.failures,
+SELECT b.id, b.home_id, b.address, b.display_name, b.signature, b.username, b.sealed_password, b.seal_ref::text,
+    a.host, a.port, a.security, b.min_gap_seconds, extract(epoch FROM now() - b.last_dot_at)::float8, b.failures,
     CASE WHEN d.state IN ('verified', 'degraded') THEN d.tracking_host END
 FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
@@ -60,6 +60,7 @@ def _lane(
         home_id,
         address,
         display_name,
+        signature,
         username,
         sealed,
         seal_ref,
@@ -71,7 +72,7 @@ def _lane(
         failures,
         tracking_host,
     ) = box
-    sender = renderer.SenderContent(address, display_name)
+    sender = renderer.SenderContent(address, display_name, signature=signature)
     letters = tuple(
         delivery.Letter(
             message.id,

@@ -12,26 +12,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from campaigns.pipeline import mime
-from campaigns.validation import CompiledPart, Slot, compile_part
+from campaigns.templating import CompiledPart, MissingField, Slot, compile_part
 from outreach.common import addresses
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 BLANKS = re.compile(" {2,}")
+SIGNED_ABOVE, SIGNED_ALONE = "\0above", "\0alone"  # the signature with what sets it off; no field has such a name
+LINK, ABOVE, ALONE = Slot("unsubscribe_url", ""), Slot(SIGNED_ABOVE, ""), Slot(SIGNED_ALONE, "")
 
 
 class DirectPart:
-    """A part of text and slots: filling it in is one join."""
+    """A part of text and slots: filling it in is one join. MissingField is raised where a slot has no default."""
 
-    __slots__ = ("_ascii", "_dense", "_html", "_longest", "_pieces", "_quoted", "_slots")
+    __slots__ = ("_ascii", "_compiled", "_dense", "_html", "_longest", "_pieces", "_quoted", "_slots")
 
-    def __init__(self, pieces: Sequence[str | Slot], *, html: bool = False, line_end: str = "\r\n") -> None:
-        self._html = html
+    def __init__(self, compiled: CompiledPart, pieces: Sequence[str | Slot], *, line_end: str = "\r\n") -> None:
+        self._compiled = compiled
+        self._html = compiled.part == "html"
         self._pieces = [piece.replace("\n", line_end) if isinstance(piece, str) else "" for piece in pieces]
         self._slots = [
-            (place, piece.field, piece.default.replace("\n", line_end))
+            (place, piece.field, None if piece.default is None else piece.default.replace("\n", line_end))
             for place, piece in enumerate(pieces)
             if isinstance(piece, Slot)
         ]
@@ -46,7 +49,11 @@ class DirectPart:
         pieces = self._pieces.copy()
         for place, name, default in self._slots:
             value = values.get(name)
-            pieces[place] = checked(value, name) if value else default
+            if value:
+                value = checked(value, name)
+            elif (value := default) is None:
+                raise self._lacks(name)
+            pieces[place] = value
         subject = "".join(pieces)
         if "=?" in subject:  # which two values may give together
             addresses.header_text(subject, "The subject")
@@ -59,6 +66,8 @@ class DirectPart:
         for place, name, default in self._slots:
             value = values.get(name)
             if not value:
+                if default is None:
+                    raise self._lacks(name)
                 value = default
             elif not value.isalnum():
                 if html:
@@ -77,6 +86,10 @@ class DirectPart:
         if not last.endswith("\r\n"):
             quoted.append(b"\r\n")
         return "quoted-printable", b"".join(quoted)
+
+    def _lacks(self, name: str) -> MissingField:
+        bare = (piece for piece in self._compiled.pieces or () if isinstance(piece, Slot) and piece.default is None)
+        return self._compiled.lacks(name, next(piece.line for piece in bare if piece.field == name))
 
 
 class LiquidPart:
@@ -100,44 +113,45 @@ class LiquidPart:
         """As DirectPart.body."""
         text = self._compiled.render(values)
         if self._footer:
-            url = values["unsubscribe_url"]
-            added = self._footer.missing_from(text, url)
+            signature = "signature" not in self._compiled.variables
+            added = self._footer.missing_from(text, values["unsubscribe_url"], signature=signature)
             if added:
                 at = self._footer.place_in(text)
-                text = text[:at] + "".join(url if isinstance(piece, Slot) else piece for piece in added) + text[at:]
+                shown = [values.get(piece.field, "") if isinstance(piece, Slot) else piece for piece in added]
+                text = text[:at] + "".join(shown) + text[at:]
         return mime.body(ended(text.replace("\n", "\r\n")))
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """The visible unsubscribe link and the postal address, for parts that do not show them themselves."""
+    """What stands below a part that does not show it itself: signature, postal address, visible unsubscribe link."""
 
     html: bool
     label: str
     postal_address: str
 
-    def pieces(self, *, link: bool, address: bool) -> list[str | Slot]:
-        """Return what is to be appended; [] for nothing."""
+    def pieces(self, *, link: bool, address: bool, signature: bool) -> list[str | Slot]:
+        """Return what is to be appended; [] for nothing. In text all of it stands below one line of `-- `."""
         address = address and bool(self.postal_address)
+        signed: list[str | Slot] = [ABOVE if link or address else ALONE] if signature else []
         if not link and not address:
-            return []
-        link_slot = Slot("unsubscribe_url", "")
+            return signed
         if not self.html:
-            lines: list[str | Slot] = ["\n\n-- \n" + (self.postal_address + "\n" if address else "")]
-            return [*lines, f"{self.label}: ", link_slot, "\n"] if link else lines
+            lines = ["\n\n-- \n", *signed, self.postal_address + "\n" if address else ""]
+            return [*lines, f"{self.label}: ", LINK, "\n"] if link else lines
         shown = str(escape(self.postal_address)).replace("\n", "<br>\n")
         opening = '\n<p style="font-size:12px;color:#595959">' + (shown if address else "")
         if not link:
-            return [opening + "</p>\n"]
+            return [*signed, opening + "</p>\n"]
         gap = "<br>\n" if address else ""
-        return [f'{opening}{gap}<a href="', link_slot, f'">{escape(self.label)}</a></p>\n']
+        return [*signed, f'{opening}{gap}<a href="', LINK, f'">{escape(self.label)}</a></p>\n']
 
-    def missing_from(self, text: str, url: str) -> list[str | Slot]:
-        """Return what a finished text does not show."""
+    def missing_from(self, text: str, url: str, *, signature: bool) -> list[str | Slot]:
+        """Return what a finished text does not show; the signature where its template has no place for it."""
         seen = without_comments(text) if self.html else text
         first_line = self.postal_address.split("\n")[0]
         address = str(escape(first_line)) if self.html else first_line
-        return self.pieces(link=url not in seen, address=address not in seen)
+        return self.pieces(link=url not in seen, address=address not in seen, signature=signature)
 
     def place_in(self, text: str) -> int:
         """Return where in the text the footer belongs: the end, in html before the end of the body."""
@@ -151,7 +165,11 @@ class Footer:
         """Return the pieces of a direct part with what it does not show added."""
         pieces = compiled.pieces or ()
         shown = compile_part(compiled.part, without_comments(source)).variables if self.html else compiled.variables
-        added = self.pieces(link="unsubscribe_url" not in shown, address="postal_address" not in shown)
+        added = self.pieces(
+            link="unsubscribe_url" not in shown,
+            address="postal_address" not in shown,
+            signature="signature" not in shown,
+        )
         text = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
         slots = [piece for piece in pieces if isinstance(piece, Slot)]
         at = self.place_in(text)
@@ -168,6 +186,25 @@ def clean(value: str) -> str:
     """Return a value for bodies: line ends as \\n, no other control characters, no lone surrogates."""
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     return CONTROLS.sub("", value)
+
+
+def signed(signature: str, *, html: bool) -> dict[str, str]:
+    """Return a mailbox's signature as values of a part: where a template places it, and below the part."""
+    text = clean(signature).strip("\n")
+    if html:
+        shown = in_html(text)
+        below = Markup("\n<p>{}</p>").format(shown) if text else shown
+        return {"signature": shown, SIGNED_ABOVE: below, SIGNED_ALONE: below}
+    return {
+        "signature": text,
+        SIGNED_ABOVE: f"{text}\n\n" if text else "",
+        SIGNED_ALONE: f"\n\n-- \n{text}\n" if text else "",
+    }
+
+
+def in_html(text: str) -> Markup:
+    """Return plain text as html in one line: escaped, its line ends as <br>."""
+    return Markup("<br>").join(text.split("\n"))
 
 
 def checked(value: str, name: str) -> str:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from campaigns.pipeline import mime
-from campaigns.pipeline.parts import DirectPart, Footer, LiquidPart, clean
-from campaigns.validation import ANSWER, SYSTEM_FIELDS, CompiledPart, compile_step
+from campaigns.pipeline.parts import DirectPart, Footer, LiquidPart, clean, in_html, signed
+from campaigns.sandbox import SYSTEM_FIELDS
+from campaigns.templating import ANSWER, CompiledPart, compile_step
 from outreach.common import addresses
 from outreach.common.errors import BadInput
 
@@ -28,7 +29,7 @@ LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
 
 @dataclass(frozen=True, slots=True)
 class StepContent:
-    """One version of one step: Liquid sources, html empty for a text-only message."""
+    """One version of one step: Liquid sources. html is empty for a text-only message, text where html gives it too."""
 
     step_id: int
     subject: str
@@ -39,11 +40,12 @@ class StepContent:
 
 @dataclass(frozen=True, slots=True)
 class SenderContent:
-    """What the recipient sees of a mailbox."""
+    """What the recipient sees of a mailbox. signature: plain text, several lines."""
 
     from_address: str
     display_name: str
     reply_to: str | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Rendered:
 class Skeleton:
     """One step as one mailbox sends it. Safe to share between threads."""
 
-    __slots__ = ("_body", "_from", "_reply_to", "_sender")
+    __slots__ = ("_body", "_from", "_in_html", "_reply_to", "_sender")
 
     def __init__(self, body: StepSkeleton, sender: SenderContent) -> None:
         address = addresses.parse(sender.from_address).wire
@@ -91,7 +93,8 @@ class Skeleton:
         self._body = body
         self._from = mime.mailbox(name, address)
         self._reply_to = f"Reply-To: {addresses.parse(sender.reply_to).wire}\r\n" if sender.reply_to else ""
-        self._sender = {"sender_name": name, "sender_email": address}
+        self._sender = {"sender_name": name, "sender_email": address, **signed(sender.signature, html=False)}
+        self._in_html = {**signed(sender.signature, html=True), "postal_address": in_html(body.postal_address)}
 
     @classmethod
     def build(cls, step: StepContent, sender: SenderContent, campaign: CampaignContent, public_url: str) -> Skeleton:
@@ -110,9 +113,9 @@ class Skeleton:
 
         message_id: with or without angle brackets. token: of the unsubscribe link. date: as RFC 5322 writes
         it. thread: ids of the messages before it, oldest first, for In-Reply-To and References; without one the
-        subject claims no earlier mail either: its "Re:" is left out. Raises
-        BadInput that names the field when a value would forge a header, TemplateTooCostly when the template
-        runs into a limit.
+        subject claims no earlier mail either: its "Re:" is left out. Raises MissingField for a person without
+        a field that has no default, BadInput that names the field when a value would forge a header,
+        TemplateTooCostly when the template runs into a limit.
         """
         body = self._body
         ours = message_id + token + date
@@ -133,6 +136,7 @@ class Skeleton:
         if body.html is None:
             content = mime.single(head, text)
         else:
+            values.update(self._in_html)
             content = mime.alternative(head, text, body.html.body(values), f"=_{token[-22:].strip()}")
         return Rendered(content, hashlib.sha256(content).digest())
 
@@ -141,8 +145,10 @@ class Skeleton:
         values: dict[str, str] = {}
         for name in self._body.contact_names:
             value = fields.get(name)
-            if value:
-                values[name] = value if value.isprintable() else clean(value)
+            if value and not value.isprintable():
+                value = clean(value)
+            if value and not value.isspace():  # blanks alone say nothing
+                values[name] = value
         values["unsubscribe_url"] = url
         values["postal_address"] = self._body.postal_address
         values.update(self._sender)
@@ -176,7 +182,7 @@ class StepSkeleton:
         self.subject = (
             LiquidPart(compiled.subject)
             if compiled.subject.pieces is None
-            else DirectPart(compiled.subject.pieces, line_end=" ")
+            else DirectPart(compiled.subject, compiled.subject.pieces, line_end=" ")
         )
         self.text = self._part(compiled.text, step.text, campaign)
         self.html = self._part(compiled.html, step.html, campaign) if compiled.html else None
@@ -186,7 +192,7 @@ class StepSkeleton:
         footer = Footer(html, campaign.unsubscribe_label, self.postal_address)
         if compiled.pieces is None:
             return LiquidPart(compiled, footer)
-        return DirectPart(footer.into(compiled, source), html=html)
+        return DirectPart(compiled, footer.into(compiled, source))
 
 
 @lru_cache(maxsize=256)

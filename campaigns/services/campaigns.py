@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from campaigns import validation
+from campaigns import templating
 from campaigns.ledger import moves, planning
 from campaigns.models import Campaign, ContactList, ListEntry, Message, Step
 from campaigns.services import canaries, preflighting, specs
@@ -66,7 +66,7 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
         raise BadInput(f"name: there is already a campaign {campaign.name!r}; choose another name.") from error
     for position, values in enumerate(plan.steps, start=1):
         step = Step(tenant=tenant, campaign=campaign, position=position, **values)
-        if step.subject and step.text_body:  # a draft may lack them; what it has must be sound
+        if step.subject and (step.text_body or step.html_body):  # a draft may lack them; what it has must be sound
             _compiled(step)
         step.save(force_insert=True)
     audit.record(actor, "campaign.created", campaign)
@@ -81,9 +81,9 @@ def _named(model: Any, tenant: Tenant, name: str, place: str) -> Any:
     return found
 
 
-def _compiled(step: Step) -> validation.CompiledStep:
+def _compiled(step: Step) -> templating.CompiledStep:
     """The step's parts, parsed. Raises BadInput or TemplateTooCostly with step, part, line and remedy."""
-    return validation.compile_step(
+    return templating.compile_step(
         step.subject, step.text_body, step.html_body, step=f"Step {step.position}", is_first=step.position == 1
     )
 

@@ -60,7 +60,7 @@ class Mailbox(Moves, TenantOwned):
     address = models.CharField(max_length=254, help_text=_("As it stands in From."))
     address_key = models.CharField(max_length=254, unique=True, editable=False)
     display_name = models.CharField(max_length=200, blank=True)
-    signature = models.TextField(max_length=2000, blank=True, help_text=_("Plain text; campaigns do not use it yet."))
+    signature = models.TextField(max_length=2000, blank=True, help_text=_("Plain text, below every mail."))
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     state = models.CharField(max_length=12, choices=State, default=State.ACTIVE)
     hold = models.CharField(max_length=16, choices=Hold, default=Hold.NONE)

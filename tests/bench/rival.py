@@ -66,7 +66,7 @@ class PostOffice:
 
 def rendered(part: str) -> str:
     """What ours makes of the part for one person, NUMBER where the person's number stands, footer included."""
-    from campaigns.validation import compile_step
+    from campaigns.templating import compile_step
 
     compiled = compile_step(content.SUBJECT, content.TEXT, content.HTML)
     fields = {"first_name": "FirstNUMBER", "company": "Company NUMBER", "country": "UA"}

@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from campaigns.models import Campaign, Contact, Enrolment, Message, Suppression
 from campaigns.pipeline.renderer import CampaignContent, RecipientContent, SenderContent, Skeleton, StepContent
 from campaigns.services import campaigns
-from campaigns.validation import compile_step
+from campaigns.templating import compile_step
 from mailboxes.models import Mailbox
 from outreach.common.addresses import HeaderInjection
 from outreach.common.errors import BadInput

@@ -18,7 +18,7 @@ from campaigns.pipeline.renderer import (
     StepContent,
     step_skeleton,
 )
-from campaigns.validation import TemplateTooCostly, compile_part
+from campaigns.templating import MissingField, TemplateTooCostly, compile_part
 from outreach.common.addresses import HeaderInjection
 from outreach.common.errors import BadInput
 
@@ -118,8 +118,8 @@ def test_a_follow_up_names_the_thread():
 @pytest.mark.parametrize(
     ("source", "fields", "expected"),
     [
-        ("{{ a }}", {}, ""),
         ("{{ a }}", {"a": "x"}, "x"),
+        ('{{ a | default: "" }}', {"a": " \u00a0"}, ""),
         ('{{ a | default: "you" }}', {"a": ""}, "you"),
         ('{{ contact.a }} {{ contact["b c"] }}', {"a": "x", "b c": "y"}, "x y"),
         ("  {{- a -}}  !", {"a": "x"}, "x!"),
@@ -281,15 +281,16 @@ readable = nasty.map(lambda text: "".join(c for c in text if c.isprintable()).re
 @example('Doe, "Jo" <jo@example.com>', "=_abc", "--=_abc\n--", "From me\n.\n..\n")
 def test_any_value_gives_one_message_that_says_what_was_meant(subject, name, first, second):
     fields = {"subject": subject, "first": first, "second": second}
+    body = 'a {{ first | default: "" }} b {{ second | default: "" }} c'
     made = skeleton(
         "{{ subject }}",
-        "a {{ first }} b {{ second }} c",
-        "a {{ first }} b {{ second }} c",
+        body,
+        body,
         sender=SenderContent("jo@mail.example.com", name),
     )
     message = parsed(made.render(RecipientContent("ann@example.org", fields), MESSAGE_ID, TOKEN, DATE).content)
 
-    meant = [parts.clean(value) for value in (first, second)]
+    meant = [value if value.strip() else "" for value in map(parts.clean, (first, second))]
     assert message["Subject"] == re.sub(" {2,}", " ", subject).strip()
     assert message["From"].addresses[0].addr_spec == "jo@mail.example.com"
     assert words(message, "plain").startswith(f"a {meant[0]} b {meant[1]} c\n")
@@ -323,10 +324,17 @@ def test_filling_in_directly_gives_what_liquid_gives(source, first, second):
     values["unsubscribe_url"] = URL
     for part in ("text", "html"):
         compiled = compile_part(part, source)
-        direct = parts.DirectPart(compiled.pieces, html=part == "html").body(values)
-        liquid = parts.LiquidPart(compiled).body(values)
+        direct, liquid = parts.DirectPart(compiled, compiled.pieces), parts.LiquidPart(compiled)
 
-        assert decoded(direct) == decoded(liquid)
+        assert outcome(direct, values) == outcome(liquid, values)
+
+
+def outcome(part, values):
+    """Return the text, or what is missing and where."""
+    try:
+        return decoded(part.body(values))
+    except MissingField as error:
+        return str(error)
 
 
 def decoded(body):

@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 import yaml
 
-from campaigns import validation
+from campaigns import templating
 from campaigns.services import specs
 from outreach.common import addresses
 from outreach.demo import fleet
@@ -72,7 +72,7 @@ def test_every_contact_is_on_a_list_that_a_campaign_names(files):
             assert plan.campaign["window_from"] == plan.campaign["window_until"]
             for step in plan.steps:
                 parts = (step["subject"], step["text_body"], step["html_body"])
-                validation.compile_step(*parts, free_fields={"industry", "city"}, is_first=True)
+                templating.compile_step(*parts, free_fields={"industry", "city"}, is_first=True)
 
 
 def test_parts_are_proportional_and_add_up():

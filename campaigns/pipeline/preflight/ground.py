@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from campaigns import validation
+from campaigns import templating
 from campaigns.findings import Rows
 from campaigns.models import Campaign
 from campaigns.pipeline import windows
@@ -42,9 +42,9 @@ class Wording:
     def is_first(self) -> bool:
         return self.position == 1
 
-    def compiled(self) -> validation.CompiledStep:
+    def compiled(self) -> templating.CompiledStep:
         """Raises BadInput or TemplateTooCostly with step, part, line and remedy."""
-        return validation.compile_step(self.subject, self.text, self.html, step=self.name, is_first=self.is_first)
+        return templating.compile_step(self.subject, self.text, self.html, step=self.name, is_first=self.is_first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Ground:
         return found
 
     @cached_property
-    def sound(self) -> list[tuple[Wording, validation.CompiledStep]]:
+    def sound(self) -> list[tuple[Wording, templating.CompiledStep]]:
         """The wordings that can be parsed; the others are errors of their own."""
         found = []
         for each in self.wordings:

@@ -13,8 +13,8 @@ from psycopg import sql
 from campaigns.findings import Finding, Level, Rows
 from campaigns.models import Contact
 from campaigns.pipeline.preflight.ground import Ground
-from campaigns.pipeline.preflight.required import required_fields
-from campaigns.validation import CONTACT_FIELDS
+from campaigns.required_fields import required_fields
+from campaigns.templating import CONTACT_FIELDS
 from outreach.common.errors import OutreachError
 
 
@@ -31,8 +31,8 @@ def steps(ground: Ground) -> Iterator[Finding]:
         lacks = []
         if not each.subject.strip():
             lacks.append(_("%s has no subject.") % each.name)
-        if not each.text.strip():
-            lacks.append(_("%s has no text; every message needs a plain text part.") % each.name)
+        if not each.text.strip() and not each.html.strip():
+            lacks.append(_("%s has no text and no html; write one of them.") % each.name)
         if not lacks:
             try:
                 each.compiled()
@@ -49,7 +49,10 @@ def fields(ground: Ground) -> Iterator[Finding]:
     for wording, compiled in ground.sound:
         for name in compiled.unknown(()):
             named.setdefault(name, wording.name)
-    required = required_fields(wording for wording, _compiled in ground.sound)
+    required: dict[str, str] = {}
+    for wording, compiled in ground.sound:
+        for name in required_fields(compiled):
+            required.setdefault(name, wording.name)
     asked = sorted({*named, *required})
     if not asked or ground.campaign.contact_list_id is None:
         return

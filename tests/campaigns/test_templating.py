@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from campaigns.validation import CompiledStep, TemplateTooCostly, compile_step
+from campaigns.templating import CompiledStep, MissingField, TemplateTooCostly, compile_step
 from outreach.common.errors import BadInput
 
 
@@ -38,7 +38,10 @@ def test_a_step_knows_its_variables_and_what_is_not_a_field():
     ("given", "said"),
     [
         ({"subject": " "}, "Step 2 has no subject. Write one."),
-        ({"text": "\n"}, "Step 2 has no text part. Every message needs one, also beside html."),
+        ({"text": "\n"}, "Step 2 has neither a text nor an html part. Write one."),
+        ({"text": "", "html": "<p> </p>"}, "Step 2, text: the html shows no words to make it from. Write a text part."),
+        ({"subject": "{{ signature }}"}, "Step 2, subject: a signature has several lines. Take it out."),
+        ({"text": "a\n{{ company.first }}"}, "Step 2, text, line 2: company.first is not a field."),
         ({"subject": "a\nb"}, "Step 2, subject: it has a line break in it. Write it on one line."),
         ({"subject": "{% capture x %}{{ a }}\u2028{% endcapture %}"}, "Step 2, subject: it has a line break in it."),
         ({"text": "a\n{{ b"}, "Step 2, text, line 2: {{ is not closed."),
@@ -112,8 +115,10 @@ def test_there_is_no_way_out_of_a_template(source):
 def test_a_template_sees_strings_and_nothing_else():
     fields = {"first_name": "Ann", "city": ""}
 
-    assert rendered("{{ request }}{{ settings }}{{ now }}{{ today }}{{ env }}{{ self }}", fields) == ""
-    assert rendered("{{ first_name.size }}|{{ first_name.first }}|{{ contact.first_name }}", fields) == "3||Ann"
+    for name in ("request", "settings", "now", "today", "env", "self"):
+        with pytest.raises(MissingField, match=f"The step, text, line 1: the contact has no {name}."):
+            rendered(f"{{{{ {name} }}}}", fields)
+    assert rendered("{{ first_name.size }}|{{ contact.first_name }}", fields) == "3|Ann"
     assert str(refused(text="{{ first_name.format }}")).startswith(
         "Step 2, text, line 1: first_name.format is not a field"
     )

@@ -2,44 +2,38 @@
 remedy.
 
 Tenants write these templates, so they are hostile input: what the parser lets through or takes too long
-over is refused here before or after it; what may run, and how long, is in `sandbox`.
+over is refused in `template_source` before or after it; what may run, and how long, is in `sandbox`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from liquid import BoundTemplate, RenderContext
-from liquid.ast import Node
+from liquid import BoundTemplate, Environment, Token
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions.arguments import PositionalArgument
 from liquid.builtin.expressions.filtered import FilteredExpression
 from liquid.builtin.expressions.path import Path
-from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral, StringLiteral
+from liquid.builtin.expressions.primitive import StringLiteral
 from liquid.builtin.output import OutputNode
-from liquid.builtin.tags.for_tag import ForNode
 from liquid.exceptions import LiquidError, ResourceLimitError, UnknownFilterError
 from liquid.expression import Expression
 
-from campaigns import sandbox
-from campaigns.sandbox import FILTERS, MAX_DEPTH, TAGS
+from campaigns import plain_text, sandbox
+from campaigns.sandbox import FILTERS, SYSTEM_FIELDS
+from campaigns.template_source import Part, check_nodes, check_tags, first_line, line_of, syntax_error
 from outreach.common import addresses
 from outreach.common.errors import BadInput, OutreachError
-
-Part = Literal["subject", "text", "html"]
 
 CONTACT_FIELDS = frozenset(
     {"email", "first_name", "last_name", "company", "country", "time_zone", "person_kind", "source"}
 )
-SYSTEM_FIELDS = frozenset({"unsubscribe_url", "postal_address", "sender_name", "sender_email"})
 
 MAX_SOURCE_CHARS = {"subject": 2_000, "text": 200_000, "html": 400_000}
-MAX_NODES = 10_000  # tags, fields and their operands
-MAX_NODES_IN_LOOPS = 1_000  # with MAX_LOOP the most work that one render can do, some tenths of a second
-MAX_RANGE = 200
+GAPS = re.compile(r"\n{3,}")
 
 
 class TemplateTooCostly(OutreachError):
@@ -48,12 +42,22 @@ class TemplateTooCostly(OutreachError):
     code, http_status = "template_too_costly", 400
 
 
+class MissingField(OutreachError):
+    """The template writes out what this person has not, and names no default: they get no mail.
+
+    Names field, part and line, never a value.
+    """
+
+    code, http_status = "missing_field", 400
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One `{{ field }}` or `{{ field | default: "x" }}`; the default is ready for output."""
+    """One `{{ field }}` or `{{ field | default: "x" }}`; the default is ready for output, None where there is none."""
 
     field: str
-    default: str
+    default: str | None
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,42 @@ class CompiledPart:
     variables: frozenset[str]
     pieces: tuple[str | Slot, ...] | None
 
-    def render(self, fields: Mapping[str, str]) -> str:
-        """Return the part for one recipient by Liquid; an empty field is a missing one. Raises TemplateTooCostly."""
+    @property
+    def is_made(self) -> bool:
+        """Whether the part was made from another one."""
+        return self.template.env is sandbox.FROM_HTML
+
+    def render(self, fields: Mapping[str, str], *, strict: bool = True) -> str:
+        """Return the part for one recipient by Liquid; an empty field is a missing one.
+
+        Raises TemplateTooCostly, and MissingField unless not strict: then what is missing is left out.
+        """
         given = {name: value for name, value in fields.items() if value}  # to Liquid an empty string is true
-        sandbox.start_counting()
+        sandbox.start_counting(strict=strict)
         try:
-            return self.template.render({**given, "contact": given})
+            text = self.template.render({**given, "contact": given})
         except ResourceLimitError as error:
             raise TemplateTooCostly(
                 f"{self.where}: it takes more work or gives more text than a message may ({error.message}). "
                 "Take out loops or long texts.",
                 part=self.part,
             ) from error
+        except sandbox.MissingValue as error:
+            source = self.template.nodes[0].token.source
+            raise self.lacks(error.name, line_of(source, error.index or 0)) from error
         except (LiquidError, RecursionError, ValueError, TypeError) as error:
             raise BadInput(f"{self.where}: it can't be rendered: {first_line(error)}.", part=self.part) from error
+        return GAPS.sub("\n\n", text).lstrip("\n") if self.is_made else text
+
+    def lacks(self, field: str, line: int) -> MissingField:
+        """The error for a person without a field that the part writes out."""
+        return MissingField(
+            f"{self.where}, line {line}: the contact has no {field}. Fill it in, or give a default for it: "
+            f'{{{{ {field} | default: "..." }}}}.',
+            field=field,
+            part=self.part,
+            line=line,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +145,7 @@ def compile_step(
 ) -> CompiledStep:
     """Return the step, parsed and rendered once with empty and once with filled fields.
 
-    step: how messages name it, as in "Step 2". free_fields: names of the list's free columns; None skips
+    text: empty, it is made from the html. step: how messages name it, as in "Step 2". free_fields: names of the list's free columns; None skips
     the check for unknown names. is_first: a first step may not pretend to be an answer ("Re:", "Fwd:").
     Raises BadInput with step, part, line and remedy; TemplateTooCostly when a limit stops the trial.
     """
@@ -138,34 +164,55 @@ def compile_step(
             part="subject",
             line=1,
         )
-    if not text.strip():
-        raise BadInput(f"{step} has no text part. Every message needs one, also beside html.", part="text")
+    if not text.strip() and not html.strip():
+        raise BadInput(f"{step} has neither a text nor an html part. Write one.", part="text")
+    of_html = compile_part("html", html, step=step) if html.strip() else None
     compiled = CompiledStep(
         compile_part("subject", subject.strip("\r\n"), step=step),
-        compile_part("text", text, step=step),
-        compile_part("html", html, step=step) if html.strip() else None,
+        compile_part("text", text, step=step) if text.strip() else text_from_html(html, step=step),
+        of_html,
     )
+    if "signature" in compiled.subject.variables:
+        raise BadInput(f"{step}, subject: a signature has several lines. Take it out.", part="subject", line=1)
     if free_fields is not None:
         refuse_unknown(compiled, free_fields, step)
     empty = dict.fromkeys(compiled.variables, "")
     filled = dict.fromkeys(compiled.variables, "Sample value")
     for part in compiled.parts:
         for fields in (empty, filled):
-            rendered = part.render(fields)
+            rendered = part.render(fields, strict=False)
         if part.part == "subject" and re.search(r"[\r\n]", rendered):
             raise BadInput(f"{step}, subject: it gives a line break. Take it out of its tags.", part="subject", line=1)
     return compiled
 
 
-def compile_part(part: Part, source: str, *, step: str = "The step") -> CompiledPart:
+def text_from_html(html: str, *, step: str = "The step") -> CompiledPart:
+    """Return the text part that an html part gives, parsed. Raises BadInput; its lines are those of the text."""
+    text = plain_text.from_html(normalized(html))
+    if not text.strip():
+        raise BadInput(f"{step}, text: the html shows no words to make it from. Write a text part.", part="text")
+    try:
+        return compile_part("text", text, step=step, environment=sandbox.FROM_HTML)
+    except BadInput as error:
+        raise BadInput(f"{error} Or write a text part of its own.", **error.details) from error
+
+
+def normalized(source: str) -> str:
+    """Return a source with line ends as \\n and without NUL."""
+    return source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
+
+def compile_part(
+    part: Part, source: str, *, step: str = "The step", environment: Environment | None = None
+) -> CompiledPart:
     """Return one part, parsed, with line ends as \\n. Raises BadInput with step, part, line and remedy."""
-    where = f"{step}, {part}"
-    source = source.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    where = f"{step}, {part}" if environment is None else f"{step}, text made from the html"
+    source = normalized(source)
     limit = MAX_SOURCE_CHARS[part]
     if len(source) > limit:
         raise BadInput(f"{where}: it has {len(source):,} characters; at most {limit:,} are possible.", part=part)
     check_tags(source, where, part)
-    environment = sandbox.HTML if part == "html" else sandbox.PLAIN
+    environment = environment or (sandbox.HTML if part == "html" else sandbox.PLAIN)
     try:
         template = environment.from_string(source)
         check_nodes(template, where, part)
@@ -186,106 +233,10 @@ def compile_part(part: Part, source: str, *, step: str = "The step") -> Compiled
 # --- Reading the parsed template --------------------------------------------------------------------------
 
 
-OPENER = re.compile(r"\{[{%]")
-TAG_NAME = re.compile(r"-?\s*(#|\w+)")
-ENDRAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
-BLOCKS = frozenset({"if", "unless", "case", "for", "capture", "comment"})
-BRANCHES = frozenset({"else", "elsif", "when"})
-
-
-def check_tags(source: str, where: str, part: Part) -> None:
-    """Refuse, in one pass, what is not closed, opened or allowed: the parser takes long over such input."""
-
-    def refuse(problem: str, index: int) -> BadInput:
-        line = line_of(source, index)
-        return BadInput(f"{where}, line {line}: {problem}", part=part, line=line)
-
-    opened: list[tuple[str, int]] = []
-    position = 0
-    while opener := OPENER.search(source, position):
-        start, is_tag = opener.start(), opener[0] == "{%"
-        end = source.find("%}" if is_tag else "}}", opener.end())
-        inner = source[opener.end() : end]
-        if end < 0 or OPENER.search(inner):
-            raise refuse(f"{opener[0]} is not closed. Close it, or put it between raw and endraw tags.", start)
-        position = end + 2
-        if not is_tag:
-            continue
-        named = TAG_NAME.match(inner)
-        name = named[1] if named else ""
-        if name == "raw":
-            closing = ENDRAW.search(source, position)
-            if closing is None:
-                raise refuse("raw is not closed. Put an endraw tag behind it.", start)
-            position = closing.end()
-        elif name.startswith("end") and name[3:] in BLOCKS:
-            if not opened or opened.pop()[0] != name[3:]:
-                raise refuse(f"{name} closes nothing. Take it out, or open its {name[3:]} before it.", start)
-        elif name in BLOCKS:
-            opened.append((name, start))
-        elif name not in TAGS | BRANCHES:
-            raise refuse(f"there is no tag {name!r}. Tags are {', '.join(sorted(TAGS - {'#'}))} and raw.", start)
-        if len(opened) > MAX_DEPTH:
-            raise refuse(f"tags are nested more than {MAX_DEPTH} deep.", start)
-    if opened:
-        name, start = opened[-1]
-        raise refuse(f"{name} is not closed. Put an end{name} tag behind it.", start)
-
-
-def check_nodes(template: BoundTemplate, where: str, part: Part) -> None:
-    """Refuse what the parser lets through: more nodes than a message needs, and open ranges."""
-    count = in_loops = 0
-    for node, looped in nodes_below(template):
-        operands = list(expressions_below(node.expressions()))
-        count += 1 + len(operands)
-        in_loops += (1 + len(operands)) * looped
-        line = line_of(node.token.source, node.token.start_index)
-        if count > MAX_NODES or in_loops > MAX_NODES_IN_LOOPS:
-            limit, place = (MAX_NODES, "it") if count > MAX_NODES else (MAX_NODES_IN_LOOPS, "its loops")
-            raise BadInput(
-                f"{where}, line {line}: more than {limit:,} tags and fields in {place}.", part=part, line=line
-            )
-        for operand in operands:
-            if isinstance(operand, RangeLiteral) and not is_small(operand):
-                raise BadInput(
-                    f"{where}, line {line}: the range {operand} needs two whole numbers, at most {MAX_RANGE} apart.",
-                    part=part,
-                    line=line,
-                )
-
-
-def nodes_below(template: BoundTemplate) -> Iterable[tuple[Node, bool]]:
-    """Yield every node, and whether it stands inside a loop."""
-    context = RenderContext(template)
-    waiting = [(node, False) for node in reversed(template.nodes)]
-    while waiting:
-        node, looped = waiting.pop()
-        yield node, looped
-        below = looped or isinstance(node, ForNode)
-        waiting.extend((child, below) for child in node.children(context))
-
-
-def expressions_below(expressions: Iterable[Expression]) -> Iterable[Expression]:
-    waiting = list(expressions)
-    while waiting:
-        expression = waiting.pop()
-        yield expression
-        waiting.extend(expression.children())
-
-
-def is_small(expression: RangeLiteral) -> bool:
-    bounds = (expression.start, expression.stop)
-    return (
-        all(isinstance(bound, IntegerLiteral) for bound in bounds)
-        and 0 <= bounds[1].value - bounds[0].value <= MAX_RANGE  # type: ignore[attr-defined]
-    )
-
-
 def field_name(segments: list[Any], where: str, part: Part, line: int) -> str:
     """Return the field that a path reads: `x`, `contact.x`, `contact["x y"]`, each also with .size."""
     names = segments[1:] if segments[0] == "contact" else segments
-    rest = names[1:]
-    if names and isinstance(names[0], str) and (not rest or (len(rest) == 1 and rest[0] in ("size", "first", "last"))):
+    if names and isinstance(names[0], str) and names[1:] in ([], ["size"]):
         return names[0]
     shown = ".".join(str(segment) for segment in segments)
     raise BadInput(
@@ -302,14 +253,14 @@ def pieces_of(template: BoundTemplate) -> tuple[str | Slot, ...] | None:
     for node in template.nodes:
         if type(node) is ContentNode:
             pieces.append(node.text)
-        elif type(node) is OutputNode and (slot := slot_of(node.expression)):
+        elif type(node) is OutputNode and (slot := slot_of(node.expression, node.token)):
             pieces.append(slot)
         else:
             return None
     return tuple(pieces)
 
 
-def slot_of(expression: Expression) -> Slot | None:
+def slot_of(expression: Expression, token: Token) -> Slot | None:
     if type(expression) is not FilteredExpression or type(expression.left) is not Path:
         return None
     path = expression.left.path
@@ -317,7 +268,8 @@ def slot_of(expression: Expression) -> Slot | None:
     if len(names) != 1 or not isinstance(names[0], str):
         return None
     if not expression.filters:
-        return Slot(names[0], "")
+        is_ours = names[0] in SYSTEM_FIELDS
+        return Slot(names[0], "" if is_ours else None, line_of(token.source, token.start_index))
     only = expression.filters[0]
     if len(expression.filters) > 1 or only.name != "default" or len(only.args) != 1:
         return None
@@ -348,26 +300,3 @@ def line_of_name(template: BoundTemplate, name: str) -> int:
             if name in variable.segments:
                 return line_of(template.nodes[0].token.source, variable.span.index)
     return 1
-
-
-def line_of(source: str, index: int) -> int:
-    return source.count("\n", 0, max(index, 0)) + 1
-
-
-def syntax_error(error: Exception, where: str, part: Part, line: int = 1) -> BadInput:
-    if isinstance(error, LiquidError):
-        context = error.context()
-        line = context[0] if context else line
-    said = first_line(error)
-    remedy = "Correct it."
-    if "filter" in said:
-        remedy = f"Filters are {', '.join(sorted(FILTERS))}."
-    return BadInput(f"{where}, line {line}: {said}. {remedy}", part=part, line=line)
-
-
-def first_line(error: Exception) -> str:
-    if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, LiquidError):
-        return str(error.message or "it can't be read").splitlines()[0].rstrip(".")
-    return type(error).__name__
