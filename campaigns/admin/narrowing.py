@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.models import Contact, Suppression
 from campaigns.pipeline.preflight.notices import EEA_AND_UK
-from campaigns.validation import CONTACT_FIELDS
+from campaigns.templating import CONTACT_FIELDS
 
 CHOICES = (
     ("validity:", _("not validated yet")),
