@@ -126,7 +126,7 @@ def test_those_who_lack_a_field_are_counted_by_field_and_found_by_a_condition():
     names = ["first_name", "city"]
     query = (
         f"SELECT ct.id, {lacking.lacks_one_of('%(names)s::text[]')}, {lacking.first_lacked('%(names)s::text[]')} "
-        "FROM campaigns_contact ct WHERE ct.id = ANY (%(ids)s) ORDER BY ct.id"
+        "FROM campaigns_contact ct WHERE ct.id = ANY (%(ids)s) ORDER BY ct.id"  # noqa: S608 (our own fragments)
     )
     with connection.cursor() as cursor:
         cursor.execute(query, {"names": names, "ids": [person.pk for person in people]})
@@ -169,7 +169,7 @@ def test_whoever_lacks_a_field_gets_nothing_and_the_row_says_why(text, line, tmp
         campaign = factories.campaign(
             tenant, boxes[0].pool, listed, text_body=text, html_body="", subject="To {{ company }}"
         )
-        campaigns.start(campaign, actor=SYSTEM)
+        campaigns.start(campaign, actor=SYSTEM, accept=["missing_field:first_name"])
         work_off(campaign)
         accepted = sink.read_book().accepted
 
