@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
@@ -16,7 +17,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from campaigns import reports
+from campaigns import calendars, reports
 from campaigns.admin.forecast import ForecastPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
@@ -73,7 +74,15 @@ class CampaignAdmin(Exports, ForecastPages):
     fieldsets = (
         (None, {"fields": ("name", "tenant", "pool", "contact_list")}),
         (_("State"), {"fields": ("status_label", "status_reason", "started_at", "completed_at", "created_at")}),
-        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap", "handover")}),
+        (
+            _("Sending"),
+            {
+                "fields": (
+                    *("window", "days", "window_zone", "holidays", "pace", "batch_size", "daily_cap", "total_cap"),
+                    "handover",
+                )
+            },
+        ),
     )
     actions = ("start", "pause", "resume", "cancel", "set_handover", "export")
     exported, exported_as = exporting.export_messages, "messages"
@@ -150,6 +159,7 @@ class CampaignAdmin(Exports, ForecastPages):
                 "parts": parts_of(progress, row.pk),
                 "waits": kept(("waits", row.pk), lambda: reports.waits(row.pk)),
                 "missing": missing,
+                "closed": closed_soon(row),
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
             }
@@ -239,6 +249,14 @@ class StepAdmin(TenantAdmin):
     @admin.display(description=_("messages"))
     def message_list(self, row):
         return link_to("campaigns_message", _("messages"), step__id__exact=row.pk)
+
+
+def closed_soon(campaign: Campaign) -> list[calendars.Closed]:
+    """The next holidays on which windows of a campaign that is under way stay shut."""
+    if not campaign.zones or not Campaign.MOVES[campaign.status]:
+        return []
+    today = now().astimezone(ZoneInfo(campaign.tenant.time_zone)).date()
+    return calendars.to_come(campaign.zones, campaign.window_days, today)
 
 
 LABELS = {

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from campaigns import validation
+from campaigns import calendars, validation
 from campaigns.ledger import moves
 from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Step
 from campaigns.services import specs
@@ -22,23 +22,31 @@ from tenants.services.actors import Actor
 
 ENROL_CHUNK = 50_000
 
-ENROL = """
+CHUNK = """
 WITH chunk AS (
     SELECT le.contact_id FROM campaigns_listentry le
     WHERE le.contact_list_id = %(contact_list)s AND le.contact_id > %(after)s AND le.contact_id <= %(until)s
     ORDER BY le.contact_id LIMIT %(chunk)s
-), added AS (
+)"""
+
+# The kinds of places in it, some hundreds at most: where those are is decided in Python.
+PLACES = f"""{CHUNK}
+SELECT ct.time_zone, ct.country FROM chunk JOIN campaigns_contact ct ON ct.id = chunk.contact_id GROUP BY 1, 2"""
+
+# Who changes between the two statements gets the place of somebody of whom nothing is known, and is not lost.
+ENROL = f"""{CHUNK}, added AS (
     INSERT INTO campaigns_enrolment
         (tenant_id, campaign_id, contact_id, step, status, stop_reason, due_at, waits_for, zone, created_at)
-    SELECT ct.tenant_id, %(campaign)s, ct.id, 1, 'active', '', now(), '',
-        CASE %(zone)s WHEN 'contact' THEN coalesce(nullif(ct.time_zone, ''), %(tenant_zone)s) ELSE %(zone)s END, now()
+    SELECT ct.tenant_id, %(campaign)s, ct.id, 1, 'active', '', now(), '', coalesce(p.key, %(unknown)s), now()
     FROM chunk JOIN campaigns_contact ct ON ct.id = chunk.contact_id
+    LEFT JOIN unnest(%(zones)s::text[], %(countries)s::text[], %(keys)s::text[]) AS p (time_zone, country, key)
+        ON p.time_zone = ct.time_zone AND p.country = ct.country
     ORDER BY ct.id
     ON CONFLICT (campaign_id, contact_id) DO NOTHING
     RETURNING zone
 )
 SELECT (SELECT max(contact_id) FROM chunk), (SELECT count(*) FROM added),
-    (SELECT coalesce(array_agg(DISTINCT zone), '{}') FROM added)"""
+    (SELECT coalesce(array_agg(DISTINCT zone), '{{}}') FROM added)"""
 
 
 @transaction.atomic
@@ -178,20 +186,26 @@ def enrol_more(campaign: Campaign) -> int:
 
 
 def _enrol_chunk(campaign: Campaign) -> int:
-    zone = campaign.window_zone if campaign.window_zone != "tenant" else campaign.tenant.time_zone
+    tenant = campaign.tenant
+    country = records.of(tenant).country
+    terms = calendars.Terms(campaign.window_zone, campaign.holidays, tenant.time_zone, country)
+    values: dict[str, Any] = {
+        "campaign": campaign.pk,
+        "contact_list": campaign.contact_list_id,
+        "after": campaign.enrolled_to or 0,
+        "until": campaign.enrol_until,
+        "chunk": ENROL_CHUNK,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            ENROL,
-            {
-                "campaign": campaign.pk,
-                "contact_list": campaign.contact_list_id,
-                "after": campaign.enrolled_to or 0,
-                "until": campaign.enrol_until,
-                "chunk": ENROL_CHUNK,
-                "zone": zone,
-                "tenant_zone": campaign.tenant.time_zone,
-            },
-        )
+        cursor.execute(PLACES, values)
+        places = cursor.fetchall()
+        values |= {
+            "zones": [zone for zone, _ in places],
+            "countries": [country for _, country in places],
+            "keys": [terms.key(*place) for place in places],
+            "unknown": terms.key("", ""),
+        }
+        cursor.execute(ENROL, values)
         last, added, zones = cursor.fetchone()
     campaign.zones = sorted({*campaign.zones, *zones})
     if last is None or last >= (campaign.enrol_until or 0):
