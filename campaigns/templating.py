@@ -146,7 +146,8 @@ def compile_step(
     """Return the step, parsed and rendered once with empty and once with filled fields.
 
     text: empty, it is made from the html. step: how messages name it, as in "Step 2". free_fields: names of the
-    list's free columns; None skips the check for unknown names. is_first: a first step may not pretend to be an answer ("Re:", "Fwd:").
+    list's free columns; None skips the check for unknown names. is_first: a first step may not pretend to be an
+    answer ("Re:", "Fwd:").
     Raises BadInput with step, part, line and remedy; TemplateTooCostly when a limit stops the trial.
     """
     if not subject.strip():

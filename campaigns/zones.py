@@ -1,57 +1,80 @@
-"""The time zone that goes without saying in a country, from the tables of the time zone database.
-
-The rule: a country with one zone has that one. Of a country with several the zone of DOMINANT holds, where either
-all of them show the same clock all year round (Germany has a second zone for one village), or nine of ten
-inhabitants or more live by that clock. Everywhere else (US, CA, AU, RU, MX, ID, CD, ...) a country says nothing, and
-who asks has to fall back on something else.
-"""
+"""Which time zone a country's people live by, and which country a zone belongs to: read from tzdata's own tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-SAME_CLOCK = {
-    "AR": "America/Argentina/Buenos_Aires",
-    "CY": "Asia/Nicosia",
-    "DE": "Europe/Berlin",
-    "KZ": "Asia/Almaty",
-    "MH": "Pacific/Majuro",
-    "MY": "Asia/Kuala_Lumpur",
-    "PS": "Asia/Gaza",
+# Where most people of a country with several clocks live. Far from there a window opens some hours early or late, and
+# still nearer to people's day than by the clock of another country.
+MOST_PEOPLE = {
+    "AU": "Australia/Sydney",
+    "BR": "America/Sao_Paulo",
+    "CA": "America/Toronto",
+    "CD": "Africa/Kinshasa",
+    "CL": "America/Santiago",
+    "CN": "Asia/Shanghai",
+    "EC": "America/Guayaquil",
+    "ES": "Europe/Madrid",
+    "FM": "Pacific/Pohnpei",
+    "GL": "America/Nuuk",
+    "ID": "Asia/Jakarta",
+    "KI": "Pacific/Tarawa",
+    "MN": "Asia/Ulaanbaatar",
+    "MX": "America/Mexico_City",
+    "NZ": "Pacific/Auckland",
+    "PF": "Pacific/Tahiti",
+    "PG": "Pacific/Port_Moresby",
+    "PT": "Europe/Lisbon",
+    "RU": "Europe/Moscow",
+    "UA": "Europe/Kyiv",
+    "US": "America/New_York",
     "UZ": "Asia/Tashkent",
 }
-# What lives by another clock, in per cent of the inhabitants, rounded up.
-NINE_IN_TEN = {
-    "BR": "America/Sao_Paulo",  # Amazonas, Acre, Rondonia, Roraima, both Mato Grossos: 7
-    "CL": "America/Santiago",  # Magallanes, Aysen, Easter Island: 2
-    "CN": "Asia/Shanghai",  # Xinjiang's second, unofficial clock: 2
-    "EC": "America/Guayaquil",  # Galapagos: 1
-    "ES": "Europe/Madrid",  # Canary Islands: 5
-    "GL": "America/Nuuk",  # Pituffik, Danmarkshavn: 2
-    "MN": "Asia/Ulaanbaatar",  # Hovd and the west: 10
-    "NZ": "Pacific/Auckland",  # Chatham Islands: 1
-    "PF": "Pacific/Tahiti",  # Marquesas, Gambier: 5
-    "PG": "Pacific/Port_Moresby",  # Bougainville: 4
-    "PT": "Europe/Lisbon",  # Azores: 3
-    "UA": "Europe/Kyiv",  # Crimea, where another clock is kept: 6
-}
-DOMINANT: Mapping[str, str] = SAME_CLOCK | NINE_IN_TEN
-
-
-@cache
-def zones_by_country() -> Mapping[str, str]:
-    """Every country (ISO 3166-1 alpha-2) whose zone goes without saying, with its IANA name: some 235 of them."""
-    zones: dict[str, list[str]] = {}
-    text = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            country, _, zone = line.split("\t")[:3]
-            zones.setdefault(country, []).append(zone)
-    return {country: found[0] for country, found in zones.items() if len(found) == 1} | DOMINANT
+NOWHERE = frozenset({"AQ", "UM"})  # bases and islands: no clock stands for all
 
 
 def zone_of_country(country: str) -> str:
-    """The zone of a country, "" where it has several that matter, or is unknown."""
-    return zones_by_country().get(country, "")
+    """The IANA zone of an ISO 3166-1 alpha-2 country, "" where none can be told.
+
+    The only zone; else the one where most people live; else, where all clocks agree, the first of the table.
+    """
+    zones = _zones().get(country, ())
+    if not zones or country in NOWHERE:
+        return ""
+    return MOST_PEOPLE.get(country, zones[0])
+
+
+def country_of_zone(zone: str) -> str:
+    """The country whose zone it is, "" where that is none or not certain: UTC, or an old name of a shared zone."""
+    return _countries().get(zone, "")
+
+
+@cache
+def _zones() -> dict[str, tuple[str, ...]]:
+    """{country: its zones} in the order of the table."""
+    found: dict[str, list[str]] = {}
+    for country, _, zone in _rows("zone.tab"):
+        found.setdefault(country, []).append(zone)
+    return {country: tuple(zones) for country, zones in found.items()}
+
+
+@cache
+def _countries() -> dict[str, str]:
+    """{zone: its country}, old names included where the zone that they now point to is of one country alone."""
+    found = {zone: country for country, _, zone in _rows("zone.tab")}
+    alone = {zone: countries for countries, _, zone in _rows("zone1970.tab") if "," not in countries}
+    for line in _lines("tzdata.zi"):
+        if line.startswith("L "):
+            _, target, name = line.split()
+            if target in alone:
+                found.setdefault(name, alone[target])
+    return found
+
+
+def _rows(name: str) -> list[list[str]]:
+    return [line.split("\t")[:3] for line in _lines(name) if line and not line.startswith("#")]
+
+
+def _lines(name: str) -> list[str]:
+    return (resources.files("tzdata") / "zoneinfo" / name).read_text(encoding="utf-8").splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
@@ -16,7 +17,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from campaigns import reports
+from campaigns import calendars, reports
 from campaigns.admin.launching import NOT_STARTED, LaunchPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
@@ -76,7 +77,15 @@ class CampaignAdmin(Exports, LaunchPages):
             _("State"),
             {"fields": ("status_label", "status_reason", "scheduled_for", "started_at", "completed_at", "created_at")},
         ),
-        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap", "handover")}),
+        (
+            _("Sending"),
+            {
+                "fields": (
+                    *("window", "days", "window_zone", "holidays", "pace", "batch_size", "daily_cap", "total_cap"),
+                    "handover",
+                )
+            },
+        ),
         (_("Launch"), {"fields": ("canary", "canary_size", "canary_hours", "balancing_test", "cloned_from")}),
     )
     actions = ("start", "unschedule", "pause", "recall", "resume", "cancel", "clone", "set_handover", "export")
@@ -152,6 +161,7 @@ class CampaignAdmin(Exports, LaunchPages):
                 "progress": progress,
                 "parts": parts_of(progress, row.pk),
                 "waits": kept(("waits", row.pk), lambda: reports.waits(row.pk)),
+                "closed": closed_soon(row),
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
                 **self.launch_context(row),
@@ -240,6 +250,14 @@ class StepAdmin(TenantAdmin):
     @admin.display(description=_("messages"))
     def message_list(self, row):
         return link_to("campaigns_message", _("messages"), step__id__exact=row.pk)
+
+
+def closed_soon(campaign: Campaign) -> list[calendars.Closed]:
+    """The next holidays on which windows of a campaign that is under way stay shut."""
+    if not campaign.zones or not Campaign.MOVES[campaign.status]:
+        return []
+    today = now().astimezone(ZoneInfo(campaign.tenant.time_zone)).date()
+    return calendars.to_come(campaign.zones, campaign.window_days, today)
 
 
 LABELS = {

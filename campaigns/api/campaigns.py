@@ -30,7 +30,8 @@ class CampaignOutput(Output):
         model = Campaign
         fields = (
             *("id", "name", "status", "status_reason", "pool", "contact_list"),
-            *("window_from", "window_until", "window_days", "window_zone", "pace", "batch_size", "daily_cap"),
+            *("window_from", "window_until", "window_days", "window_zone", "holidays", "pace", "batch_size"),
+            *("daily_cap", "total_cap"),
             *("scheduled_for", "started_at", "completed_at", "created_at"),
         )
 

@@ -100,8 +100,8 @@ class Ground:
                 held.decides["gate", name or "due", pk] += later.count
             if waiting.retries_later.count:
                 held.decides["gate", "retry", pk] += waiting.retries_later.count
-            if waiting.closed_now:
-                held.decides["window", "closed", pk] += waiting.closed_now
+            for kind, count in waiting.closed_by(camp).items():
+                held.decides[kind, "closed", pk] += count
             want = self._want(camp, waiting, held)
             if camp.pool_id is not None and (want.free or want.bound):
                 pools[camp.pool_id].append(want)
@@ -114,7 +114,8 @@ class Ground:
     def _overlap(self, camp: Camp, waiting: Waiting, held: Held) -> None:
         """Windows that are closed behind a stop are told as well: lifting it alone would change nothing yet."""
         if waiting.closed_now and self.whole(camp):
-            held.overlaps["window", "closed", camp.id] += waiting.closed_now
+            for kind, count in waiting.closed_by(camp).items():
+                held.overlaps[kind, "closed", camp.id] += count
 
     def _want(self, camp: Camp, waiting: Waiting, held: Held) -> Want:
         """Who passes the gates now."""

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from campaigns.pipeline import explain_people
+from campaigns.pipeline import explain_people, windows
 from campaigns.pipeline.explain_boxes import Row
 from campaigns.pipeline.explain_causes import Cause, Link, rank
 from campaigns.pipeline.explain_ground import Ground
@@ -100,7 +99,7 @@ class Naming:
     def _camps_of(self, kind: str, group: Sequence[Why]) -> Iterable[int]:
         if self.of_campaign is not None:
             return [self.of_campaign] if self.of_campaign in self.ground.waiting else []
-        return self.ground.waiting if kind not in ("gate", "window") else [why[2] for why in group]
+        return self.ground.waiting if kind not in ("gate", "window", "holiday") else [why[2] for why in group]
 
     def _people(self, **more: Any) -> Link:
         return Link("campaigns_enrolment", {**self.narrowed, "due_at__isnull": "False", **more})
@@ -231,21 +230,28 @@ class Naming:
         return {**told, "next_at": first and self._opens_at(first)}
 
     def _of_window(self, name: str, keys: Sequence[int]) -> dict[str, Any]:
-        camps = [self.ground.camps[key] for key in keys]
-        opens = [
-            camp.openings[zone].next_opens_at
-            for camp in camps for zone in self.ground.waiting[camp.id].zones_closed if zone in camp.openings
+        return self._closed("window", keys)
+
+    def _of_holiday(self, name: str, keys: Sequence[int]) -> dict[str, Any]:
+        return self._closed("holiday", keys)
+
+    def _closed(self, kind: str, keys: Sequence[int]) -> dict[str, Any]:
+        """Since when and until when they are closed, by which holidays, and in which zones."""
+        pairs = [
+            (camp, zone)
+            for camp in (self.ground.camps[key] for key in keys)
+            for zone in self.ground.waiting[camp.id].zones_closed if camp.closed_by(zone)[0] == kind
         ]  # fmt: skip
-        closed = [
-            explain_people.closed_since(camp.window, ZoneInfo(zone), self.ground.now)
-            for camp in camps for zone in self.ground.waiting[camp.id].zones_closed
-        ]  # fmt: skip
-        zones = sorted({zone for camp in camps for zone in self.ground.waiting[camp.id].zones_closed})
+        opens = [camp.openings[zone].next_opens_at for camp, zone in pairs if zone in camp.openings]
+        closed = [windows.closed_since(camp.window, zone, self.ground.now) for camp, zone in pairs]
+        zones = sorted({zone for _, zone in pairs})
+        names = sorted({camp.closed_by(zone)[1] for camp, zone in pairs} - {""})
+        told = [", ".join(each[:3]) + (", ..." if len(each) > 3 else "") for each in (names, zones) if each]
         return {
             "next_at": min((each for each in opens if each is not None), default=None),
             "since": max((each for each in closed if each is not None), default=None),
             "rows": self._people(zone__in=",".join(zones)),
-            "detail": ", ".join(zones[:3]) + (", ..." if len(zones) > 3 else ""),
+            "detail": "; ".join(told),
         }
 
     def _of_worker(self, name: str, keys: Sequence[int]) -> dict[str, Any]:

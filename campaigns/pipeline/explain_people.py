@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -100,11 +100,16 @@ class Camp:
     def closed_zones(self) -> list[str]:
         return sorted(zone for zone, opening in self.openings.items() if not opening.is_open)
 
+    def closed_by(self, zone: str) -> tuple[str, str]:
+        """What keeps it closed there: window or holiday, and that one's name."""
+        opening = self.openings.get(zone)
+        return ("holiday", opening.holiday) if opening is not None and opening.holiday else ("window", "")
+
     def opens_at(self, moment: datetime) -> datetime | None:
         """The first instant from that one on at which somebody's window is open."""
         found = []
         for zone in self.openings:
-            opening = windows.opening(self.window, ZoneInfo(zone), moment)
+            opening = windows.opening_in(self.window, zone, moment)
             found.append(moment if opening.is_open else opening.next_opens_at)
         return min((each for each in found if each is not None), default=None)
 
@@ -149,6 +154,13 @@ class Waiting:
     def zones_closed(self) -> list[str]:
         return sorted({*self.closed, *self.closed_retries})
 
+    def closed_by(self, camp: Camp) -> Counter[str]:
+        """How many people and retries what keeps closed: window, holiday."""
+        found: Counter[str] = Counter()
+        for zone, count in (*self.closed.items(), *self.closed_retries.items()):
+            found[camp.closed_by(zone)[0]] += count
+        return found
+
     def part(self, share: float, mailbox_id: int) -> Waiting:
         """What of it falls to one mailbox: what is bound to it, and its share of those who take any."""
 
@@ -181,22 +193,8 @@ def campaigns(cursor: Any, tenant_id: int, now: datetime, also: Sequence[int] = 
 def _camp(row: tuple[Any, ...], now: datetime) -> Camp:
     pk, name, pool_id, status, reason, opens, closes, days, pace, cap, zones, listed, started_at, enrolling = row
     window = windows.Window(opens, closes, frozenset(days))
-    openings = {zone: windows.opening(window, ZoneInfo(zone), now) for zone in zones}
+    openings = {zone: windows.opening_in(window, zone, now) for zone in zones}
     return Camp(pk, name, pool_id, status, reason, window, pace, cap, openings, listed, started_at, enrolling)
-
-
-def closed_since(window: windows.Window, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """When the window last closed there."""
-    today = now.astimezone(zone).date()
-    for offset in range(0, -9, -1):
-        day = today + timedelta(days=offset)
-        if day.weekday() not in window.days:
-            continue
-        last = day if window.opens < window.closes else day + timedelta(days=1)
-        closes_at = windows.instant(last, window.closes, zone)
-        if closes_at <= now:
-            return closes_at
-    return None
 
 
 def load(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext as _
 
+from campaigns import calendars
 from campaigns.ledger import gates
 from campaigns.models import Contact, Enrolment
 from campaigns.pipeline import explain_words, gating, windows
@@ -61,7 +62,7 @@ class Place:
     def of(cls, row: Enrolment, now: datetime) -> Place:
         campaign = row.campaign
         window = windows.Window(campaign.window_from, campaign.window_until, frozenset(campaign.window_days))
-        return cls(row, windows.opening(window, ZoneInfo(row.zone), now), now)
+        return cls(row, windows.opening_in(window, row.zone, now), now)
 
     def asked(self) -> list[Asked]:
         campaign, row = self.row.campaign, self.row
@@ -177,4 +178,4 @@ class Person:
 
 
 def _moment(at: datetime | None, now: datetime, zone: str) -> str:
-    return explain_words.moment(at, now, ZoneInfo(zone)) if at else "-"
+    return explain_words.moment(at, now, calendars.parse(zone).zone) if at else "-"

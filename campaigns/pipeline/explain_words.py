@@ -86,6 +86,7 @@ WORDS = {
     ),
     ("gate", "due"): (T("the time of their next step"), WAIT),
     ("window", "closed"): (T("their window to open"), T("Widen the window to send sooner.")),
+    ("holiday", "closed"): (T("a holiday to end"), T("Their window opens on the next working day.")),
     ("worker", "cron"): (
         T("the process that plans: nobody leads"),
         T("Start the console's cron process (manage.py up, or worker)."),

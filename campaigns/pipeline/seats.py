@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -114,7 +113,7 @@ def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
     window = windows.Window(opens, closes, frozenset(days))
     open_until = {}
     for zone in zones:
-        opening = windows.opening(window, ZoneInfo(zone), now)
+        opening = windows.opening_in(window, zone, now)
         if opening.closes_at is not None:
             open_until[zone] = opening.closes_at
     cap = UNLIMITED if daily_cap is None else daily_cap

@@ -2,7 +2,9 @@
 
 Computed here and handed to SQL as values, since PostgreSQL and Python disagree on the
 doubled hour. A wall-clock time that does not exist (spring) is the first valid instant
-after it; one that exists twice (autumn) is the first.
+after it; one that exists twice (autumn) is the first. A window that lies in a skipped hour
+altogether does not open that day. On a public holiday no window opens; one that opened the
+evening before and runs over midnight stays open to its end.
 """
 
 from __future__ import annotations
@@ -11,7 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-SEARCH_DAYS = 15  # any weekly window opens within 8 days; the rest is slack for later calendars
+from campaigns import calendars
+from campaigns.calendars import Calendar
+
+SEARCH_DAYS = 60  # a weekly window opens within 8 days; the rest is for weeks of holidays
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The window's state at one instant: open until `closes_at`, or closed until `next_opens_at`."""
+    """The window's state at one instant: open until `closes_at`, or closed until `next_opens_at`.
+
+    `holiday` is the name of the first holiday without which it would be open, or open sooner.
+    """
 
     opens_at: datetime | None
     closes_at: datetime | None
     next_opens_at: datetime | None
+    holiday: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -58,21 +67,48 @@ def instant(day: date, clock: time, zone: ZoneInfo) -> datetime:
     return high.replace(microsecond=0)
 
 
-def opening(window: Window, zone: ZoneInfo, now: datetime) -> Opening:
-    """Whether the window is open in that zone at `now`, and when that changes."""
-    today = now.astimezone(zone).date()
+def span(window: Window, zone: ZoneInfo, day: date) -> tuple[datetime, datetime] | None:
+    """From when to when the window that belongs to that day is open there; None: it is not."""
+    if day.weekday() not in window.days:
+        return None
+    last = day if window.opens < window.closes else day + timedelta(days=1)
+    opens_at, closes_at = instant(day, window.opens, zone), instant(last, window.closes, zone)
+    return (opens_at, closes_at) if opens_at < closes_at else None
+
+
+def opening(window: Window, zone: ZoneInfo, now: datetime, closed: Calendar = calendars.NONE) -> Opening:
+    """Whether the window is open in that zone at `now`, and when that changes; on `closed` days it is not."""
+    today, holiday = now.astimezone(zone).date(), ""
     for offset in range(-1, SEARCH_DAYS):
         day = today + timedelta(days=offset)
-        if day.weekday() not in window.days:
+        found = span(window, zone, day)
+        if found is None or found[1] <= now:
             continue
-        opens_at = instant(day, window.opens, zone)
-        last = day if window.opens < window.closes else day + timedelta(days=1)
-        closes_at = instant(last, window.closes, zone)
-        if opens_at <= now < closes_at:
-            return Opening(opens_at, closes_at, None)
-        if opens_at > now:
-            return Opening(None, None, opens_at)
-    return Opening(None, None, None)
+        if day in closed:
+            holiday = holiday or closed.name_of(day)
+        elif found[0] <= now:
+            return Opening(*found, None)
+        else:
+            return Opening(None, None, found[0], holiday)
+    return Opening(None, None, None, holiday)
+
+
+def opening_in(window: Window, place: str, now: datetime) -> Opening:
+    """As `opening`, at the place that an enrolment's `zone` names: a clock, and perhaps a country's holidays."""
+    found = calendars.parse(place)
+    return opening(window, found.zone, now, found.calendar)
+
+
+def closed_since(window: Window, place: str, now: datetime) -> datetime | None:
+    """When the window last closed there, of the days that SEARCH_DAYS can see."""
+    found = calendars.parse(place)
+    today = now.astimezone(found.zone).date()
+    for offset in range(SEARCH_DAYS):
+        day = today - timedelta(days=offset)
+        times = None if day in found.calendar else span(window, found.zone, day)
+        if times is not None and times[1] <= now:
+            return times[1]
+    return None
 
 
 def day_of(now: datetime, zone: ZoneInfo) -> date:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from campaigns import templating
+from campaigns import calendars, templating
 from campaigns.ledger import moves, planning
 from campaigns.models import Campaign, ContactList, ListEntry, Message, Step
 from campaigns.services import canaries, preflighting, specs
@@ -18,23 +18,32 @@ from mailboxes.models import Pool
 from outreach.common import repeating
 from outreach.common.errors import BadInput, InvalidMove
 from tenants.models import Tenant
-from tenants.services import approvals, audit
+from tenants.services import approvals, audit, records
 from tenants.services.actors import Actor
 
 ENROL_CHUNK = 50_000
 
-ENROL = """
+CHUNK = """
 WITH chunk AS (
     SELECT le.contact_id FROM campaigns_listentry le
     WHERE le.contact_list_id = %(contact_list)s AND le.contact_id > %(after)s AND le.contact_id <= %(until)s
     ORDER BY le.contact_id LIMIT %(chunk)s
-), added AS (
+)"""
+
+# The kinds of places in it, some hundreds at most: where those are is decided in Python.
+PLACES = f"""{CHUNK}
+SELECT ct.time_zone, ct.country FROM chunk JOIN campaigns_contact ct ON ct.id = chunk.contact_id GROUP BY 1, 2"""
+
+# Who changes between the two statements gets the place of somebody of whom nothing is known, and is not lost.
+ENROL = f"""{CHUNK}, added AS (
     INSERT INTO campaigns_enrolment
         (tenant_id, campaign_id, contact_id, step, status, stop_reason, due_at, waits_for, zone, created_at)
     SELECT ct.tenant_id, %(campaign)s, ct.id, 1, 'active', '',
         CASE WHEN held.back THEN %(held_until)s ELSE now() END, CASE WHEN held.back THEN 'canary' ELSE '' END,
-        CASE %(zone)s WHEN 'contact' THEN coalesce(nullif(ct.time_zone, ''), %(tenant_zone)s) ELSE %(zone)s END, now()
+        coalesce(p.key, %(unknown)s), now()
     FROM chunk JOIN campaigns_contact ct ON ct.id = chunk.contact_id
+    LEFT JOIN unnest(%(zones)s::text[], %(countries)s::text[], %(keys)s::text[]) AS p (time_zone, country, key)
+        ON p.time_zone = ct.time_zone AND p.country = ct.country
     CROSS JOIN LATERAL (SELECT %(held_until)s::timestamptz IS NOT NULL AND NOT (
         coalesce(ct.first_import_id, 0) = ANY (%(groups)s::bigint[])
         AND hashint8extended(ct.id, %(campaign)s) <= %(threshold)s)) AS held (back)
@@ -43,7 +52,7 @@ WITH chunk AS (
     RETURNING zone
 )
 SELECT (SELECT max(contact_id) FROM chunk), (SELECT count(*) FROM added),
-    (SELECT coalesce(array_agg(DISTINCT zone), '{}') FROM added)"""
+    (SELECT coalesce(array_agg(DISTINCT zone), '{{}}') FROM added)"""
 
 
 @transaction.atomic
@@ -149,20 +158,28 @@ def enrol_more(campaign: Campaign) -> int:
 
 
 def _enrol_chunk(campaign: Campaign) -> int:
-    zone = campaign.window_zone if campaign.window_zone != "tenant" else campaign.tenant.time_zone
+    tenant = campaign.tenant
+    country = records.of(tenant).country
+    terms = calendars.Terms(campaign.window_zone, campaign.holidays, tenant.time_zone, country)
     canary = canaries.holding(campaign)
+    values: dict[str, Any] = {
+        "campaign": campaign.pk,
+        "contact_list": campaign.contact_list_id,
+        "after": campaign.enrolled_to or 0,
+        "until": campaign.enrol_until,
+        "chunk": ENROL_CHUNK,
+        "held_until": canary and canary.held_until,
+        "groups": canary.groups if canary else [],
+        "threshold": canary.threshold if canary else 0,
+    }
     with connection.cursor() as cursor:
-        values: dict[str, Any] = {
-            "campaign": campaign.pk,
-            "contact_list": campaign.contact_list_id,
-            "after": campaign.enrolled_to or 0,
-            "until": campaign.enrol_until,
-            "chunk": ENROL_CHUNK,
-            "zone": zone,
-            "tenant_zone": campaign.tenant.time_zone,
-            "held_until": canary and canary.held_until,
-            "groups": canary.groups if canary else [],
-            "threshold": canary.threshold if canary else 0,
+        cursor.execute(PLACES, values)
+        places = cursor.fetchall()
+        values |= {
+            "zones": [zone for zone, _ in places],
+            "countries": [country for _, country in places],
+            "keys": [terms.key(*place) for place in places],
+            "unknown": terms.key("", ""),
         }
         cursor.execute(ENROL, values)
         last, added, zones = cursor.fetchone()

@@ -8,10 +8,12 @@ text: |
   ...
 html: |
   ...
-window: {from: "09:00", until: "17:00", days: [mon, tue, wed, thu, fri], zone: contact}
+window: {from: "09:00", until: "17:00", days: [mon, tue, wed, thu, fri], zone: contact, holidays: closed}
+                                         # holidays: closed on those of the contact's country, or open
 pace: even                               # or prompt
 batch_size: 100
 daily_cap: 2000
+total_cap: 50000                         # messages in all, follow-ups included
 handover: wait                           # or new_thread, stop: of threads whose mailbox is taken out of use
 canary: {size: 50, hours: 24}            # or no: everybody at once, imports never mailed before too
 balancing_test: Why our interest outweighs theirs, where the basis is a legitimate interest.
@@ -32,14 +34,16 @@ HANDOVERS = ("wait", "new_thread", "stop")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = frozenset(
     {"name", "pool", "list", "subject", "text", "html", "steps", "window", "pace", "batch_size", "daily_cap"}
-    | {"handover", "canary", "balancing_test"}
+    | {"total_cap", "handover", "canary", "balancing_test"}
 )
 CANARY_KEYS = frozenset({"size", "hours"})
 MOST_CANARY = 10_000
 STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
-WINDOW_KEYS = frozenset({"from", "until", "days", "zone"})
+WINDOW_KEYS = frozenset({"from", "until", "days", "zone", "holidays"})
+HOLIDAYS = {"closed": True, "open": False}
 MAX_BODY_CHARS = 200_000
 MAX_STEPS = 20
+MOST = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,9 @@ def read(spec: Any) -> Plan:
         values["pace"] = spec["pace"]
     if "batch_size" in spec:
         values["batch_size"] = _number(spec, "batch_size", 50, 200)
-    if spec.get("daily_cap") is not None:
-        values["daily_cap"] = _number(spec, "daily_cap", 0, 2_000_000_000)
+    for cap in ("daily_cap", "total_cap"):
+        if spec.get(cap) is not None:
+            values[cap] = _number(spec, cap, 0, MOST)
     if "handover" in spec:
         if spec["handover"] not in HANDOVERS:
             raise BadInput(f"handover: {spec['handover']!r} is none of {', '.join(HANDOVERS)}.", field="handover")
@@ -151,7 +156,7 @@ def _step(block: Any, number: int) -> dict[str, Any]:
 
 def _window(window: Any) -> dict[str, Any]:
     if not isinstance(window, Mapping):
-        raise BadInput("window: a block with from, until, days, zone.", field="window")
+        raise BadInput("window: a block with from, until, days, zone, holidays.", field="window")
     _known(window, WINDOW_KEYS, "window.")
     values: dict[str, Any] = {}
     for key, column in (("from", "window_from"), ("until", "window_until")):
@@ -167,6 +172,10 @@ def _window(window: Any) -> dict[str, Any]:
                 field="zone",
             )
         values["window_zone"] = zone
+    if "holidays" in window:
+        if not isinstance(window["holidays"], str) or window["holidays"] not in HOLIDAYS:
+            raise BadInput(f"window.holidays: {window['holidays']!r} is neither closed nor open.", field="holidays")
+        values["holidays"] = HOLIDAYS[window["holidays"]]
     return values
 
 

@@ -53,8 +53,9 @@ OPEN = {"window": {"from": "00:00", "until": "00:00", "zone": "UTC"}, "pace": "p
 def test_a_description_becomes_a_draft(tenant):
     campaign = campaigns.create(
         tenant,
-        SPEC | {"window": {"from": "09:30", "until": "17:00", "days": ["mon", "fri"], "zone": "Europe/Kyiv"},
-                "batch_size": 50, "daily_cap": 100, "html": "<p>Good day.</p>"},
+        SPEC | {"window": {"from": "09:30", "until": "17:00", "days": ["mon", "fri"], "zone": "Europe/Kyiv",
+                           "holidays": "open"},
+                "batch_size": 50, "daily_cap": 100, "total_cap": 2000, "html": "<p>Good day.</p>"},
         actor=SYSTEM,
     )  # fmt: skip
 
@@ -62,6 +63,7 @@ def test_a_description_becomes_a_draft(tenant):
     assert (campaign.status, campaign.pool.name, campaign.contact_list.name) == ("draft", "sales", "customers")
     window = (str(campaign.window_from), campaign.window_days, campaign.window_zone)
     assert window == ("09:30:00", [0, 4], "Europe/Kyiv")
+    assert (campaign.holidays, campaign.daily_cap, campaign.total_cap) == (False, 100, 2000)
     step = campaign.steps.get()
     assert (step.subject, step.text_body, step.html_body) == (SPEC["subject"], SPEC["text"], "<p>Good day.</p>")
     assert campaigns.preflight(campaign) == []
@@ -78,6 +80,8 @@ def test_a_description_becomes_a_draft(tenant):
         ({"pace": "bursts"}, "neither even nor prompt"),
         ({"colour": "red"}, "colour: no such key"),
         ({"window": {"zone": "Mars/Base"}}, "'Mars/Base' is neither contact, tenant nor an IANA zone"),
+        ({"window": {"holidays": True}}, "window.holidays: True is neither closed nor open"),
+        ({"total_cap": -1}, "total_cap: -1 is not a whole number from 0"),
         ({"window": {"from": "soon"}}, "write a time of day in quotes"),
         ({"window": {"days": ["someday"]}}, "a list of mon, tue"),
         ({"steps": [{"subject": "a", "text": "b"}]}, "either at the top or under steps"),
@@ -156,8 +160,8 @@ def test_follow_ups_do_not_start_before_replies_can_be_read(tenant):
 def test_starting_enrols_the_list_freezes_the_step_and_asks_for_a_plan(tenant):
     campaign = campaigns.start(campaigns.create(tenant, SPEC, actor=SYSTEM), actor=SYSTEM)
 
-    assert (campaign.status, campaign.zones, campaign.enrol_until) == ("running", ["UTC"], None)
-    assert Enrolment.objects.filter(status="active", due_at__isnull=False, zone="UTC").count() == 30
+    assert (campaign.status, campaign.zones, campaign.enrol_until) == ("running", ["Europe/Kyiv UA"], None)
+    assert Enrolment.objects.filter(status="active", due_at__isnull=False, zone="Europe/Kyiv UA").count() == 30
     assert campaign.steps.get().frozen_at is not None
     assert Tenant.objects.get(pk=tenant.pk).plan_wanted_at is not None
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from campaigns.calendars import Calendar
 from campaigns.pipeline import windows
 from campaigns.pipeline.windows import Window
 
@@ -53,6 +54,58 @@ def test_a_window_is_open_or_says_when(window, now, closes, next_opens):
     assert opening.closes_at == (utc(closes) if closes else None)
     assert opening.next_opens_at == (utc(next_opens) if next_opens else None)
     assert opening.is_open is bool(closes)
+
+
+@pytest.mark.parametrize(
+    ("window", "now", "opens", "holiday"),
+    [
+        (Window(time(9), time(17), EVERY_DAY), "2026-12-25T10:00", "2026-12-27T08:00", "Christmas Day"),
+        (Window(time(9), time(17), EVERY_DAY), "2026-12-24T16:00", "2026-12-27T08:00", "Christmas Day"),
+        (Window(time(9), time(17), EVERY_DAY), "2026-12-24T07:00", "2026-12-24T08:00", ""),
+        (Window(time(9), time(17), EVERY_DAY), "2026-12-26T16:00", "2026-12-27T08:00", ""),
+        (Window(time(9), time(17), frozenset(range(5))), "2026-12-25T10:00", "2026-12-28T08:00", "Christmas Day"),
+        (Window(time(9), time(17), frozenset(range(5))), "2026-12-26T10:00", "2026-12-28T08:00", ""),
+        (Window(time(9), time(17), frozenset({4})), "2026-12-24T10:00", "2027-01-08T08:00", "Christmas Day"),
+        (Window(time(22), time(6), EVERY_DAY), "2026-12-25T06:00", "2026-12-27T21:00", "Christmas Day"),
+    ],
+)
+def test_a_holiday_opens_no_window_and_is_named(window, now, opens, holiday):
+    opening = windows.opening(window, BERLIN, utc(now), Calendar("DE"))
+
+    assert (opening.is_open, opening.next_opens_at, opening.holiday) == (False, utc(opens), holiday)
+    assert windows.opening_in(window, "Europe/Berlin DE", utc(now)) == opening
+    assert windows.opening_in(window, "Europe/Berlin DE", utc(opens)).is_open
+
+
+def test_a_window_over_midnight_belongs_to_the_day_it_opens():
+    night = Window(time(22), time(6), EVERY_DAY)
+
+    before = windows.opening_in(night, "Europe/Berlin DE", utc("2026-12-25T02:00"))  # Christmas has begun
+    assert before.closes_at == utc("2026-12-25T05:00")
+    assert not windows.opening_in(night, "Europe/Berlin DE", utc("2026-12-27T02:00")).is_open  # of Boxing Day
+
+
+@pytest.mark.parametrize(
+    ("now", "closed"),
+    [
+        ("2026-12-24T16:00", "2026-12-24T16:00"),
+        ("2026-12-26T10:00", "2026-12-24T16:00"),
+        ("2026-12-24T15:59", "2026-12-23T16:00"),
+    ],
+)
+def test_when_a_window_closed_last_passes_over_holidays(now, closed):
+    office = Window(time(9), time(17), EVERY_DAY)
+
+    assert windows.closed_since(office, "Europe/Berlin DE", utc(now)) == utc(closed)
+
+
+@pytest.mark.fault("F23")
+def test_a_window_inside_the_skipped_hour_does_not_open_that_day():
+    nightly = Window(time(2, 15), time(2, 45), EVERY_DAY)
+
+    opening = windows.opening(nightly, BERLIN, utc("2027-03-28T00:00"))
+
+    assert (opening.is_open, opening.next_opens_at) == (False, utc("2027-03-29T00:15"))
 
 
 @pytest.mark.fault("F23")

@@ -13,21 +13,23 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
+from campaigns import calendars
 from campaigns.models import Campaign
 from campaigns.pipeline import windows
 from campaigns.pipeline.forecasting import results
-from campaigns.pipeline.forecasting.terms import Calendar, Demand, Forecast, Work, World, no_holidays
+from campaigns.pipeline.forecasting.terms import Demand, Forecast, Work, World
 from mailboxes import capacity as fleet
 from mailboxes.models import Mailbox, Pool
 from mailboxes.services import capacity
 from tenants.models import Tenant
+from tenants.services import records
 
 DAYS, MOST_DAYS = 28, 90
 GOING = (Campaign.Status.RUNNING, Campaign.Status.SCHEDULED)
 
 CAMPAIGNS = """
-SELECT c.id, c.name, c.status, c.pool_id, c.window_from, c.window_until, c.window_days, c.window_zone, c.pace,
-    c.daily_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at, c.scheduled_for,
+SELECT c.id, c.name, c.status, c.pool_id, c.window_from, c.window_until, c.window_days, c.window_zone, c.holidays,
+    c.pace, c.daily_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at, c.scheduled_for,
     coalesce(al.reserved, 0) AS reserved, st.positions, st.delays
 FROM campaigns_campaign c
 JOIN LATERAL (
@@ -63,13 +65,13 @@ GROUP BY 1, 2, 3, 4, 5, 6"""
 
 # The rest of a list that is being enrolled, or all of one that has not been started.
 LISTED = """
-SELECT c.id, CASE c.zone WHEN 'contact' THEN coalesce(nullif(ct.time_zone, ''), %(zone)s) ELSE c.zone END, count(*)
-FROM unnest(%(campaigns)s::bigint[], %(lists)s::bigint[], %(afters)s::bigint[], %(untils)s::bigint[],
-    %(zones)s::text[]) AS c (id, contact_list, after, until, zone)
+SELECT c.id, ct.time_zone, ct.country, count(*)
+FROM unnest(%(campaigns)s::bigint[], %(lists)s::bigint[], %(afters)s::bigint[], %(untils)s::bigint[])
+    AS c (id, contact_list, after, until)
 JOIN campaigns_listentry le ON le.contact_list_id = c.contact_list AND le.contact_id > c.after
     AND le.contact_id <= c.until
 JOIN campaigns_contact ct ON ct.id = le.contact_id
-GROUP BY 1, 2"""
+GROUP BY 1, 2, 3"""
 
 EVERYBODY = 2**62
 
@@ -80,7 +82,6 @@ def forecast(
     *,
     days: int = DAYS,
     draft: Campaign | None = None,
-    calendar: Calendar = no_holidays,
 ) -> Forecast:
     """What becomes of all running and scheduled campaigns of a tenant from that moment on, and of `draft` besides."""
     world = load(tenant, now, draft=draft)
@@ -88,7 +89,6 @@ def forecast(
         world,
         now,
         fleet.days_from(windows.day_of(now, world.zone), days),
-        calendar=calendar,
         standard=capacity.standard_plan(tenant),
         reserve_share=Mailbox._meta.get_field("reserve_share").default,
     )
@@ -184,17 +184,19 @@ class _Counted:
         cursor.execute(
             LISTED,
             {
-                "zone": tenant.time_zone,
                 "campaigns": [row["id"] for row in open_],
                 "lists": [row["contact_list_id"] for row in open_],
                 "afters": [row["enrolled_to"] or 0 for row in open_],
                 "untils": [EVERYBODY if row["enrol_until"] is None else row["enrol_until"] for row in open_],
-                "zones": [tenant.time_zone if row["window_zone"] == "tenant" else row["window_zone"] for row in open_],
             },
         )
         begins = {row["id"]: max(self.now, row["scheduled_for"] or self.now) for row in open_}
-        for campaign, zone, n in cursor.fetchall():
-            self.demand[campaign][zone, 0, begins[campaign].astimezone(UTC)] += n
+        country = records.of(tenant).country
+        terms = {
+            row["id"]: calendars.Terms(row["window_zone"], row["holidays"], tenant.time_zone, country) for row in open_
+        }
+        for campaign, time_zone, land, n in cursor.fetchall():
+            self.demand[campaign][terms[campaign].key(time_zone, land), 0, begins[campaign].astimezone(UTC)] += n
 
     def work(self, row: dict[str, Any]) -> Work:
         pk = row["id"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from campaigns import calendars
+from campaigns.calendars import Place
 from campaigns.pipeline import windows
-from campaigns.pipeline.forecasting.terms import Calendar, Work
+from campaigns.pipeline.forecasting.terms import Work
 
 LONGEST = timedelta(hours=4)  # of a stretch; shorter ones cost more and change finishing days by hours at most
 
@@ -42,32 +44,25 @@ class Stretch:
         return self.begins + (self.ends - self.begins) / 2
 
 
-def intervals(
-    window: windows.Window, zone: ZoneInfo, since: datetime, until: datetime, calendar: Calendar
-) -> list[Interval]:
-    """When the window is open in that zone between two moments."""
+def intervals(window: windows.Window, place: Place, since: datetime, until: datetime) -> list[Interval]:
+    """When the window is open at that place between two moments."""
     found = []
-    day = since.astimezone(zone).date() - timedelta(days=1)
-    last = until.astimezone(zone).date()
+    day = since.astimezone(place.zone).date() - timedelta(days=1)
+    last = until.astimezone(place.zone).date()
     while day <= last:
-        if day.weekday() in window.days and not calendar(day, zone):
-            opens_at = windows.instant(day, window.opens, zone)
-            ends_on = day if window.opens < window.closes else day + timedelta(days=1)
-            closes_at = windows.instant(ends_on, window.closes, zone)
-            if closes_at > since and opens_at < until:
-                found.append((max(opens_at, since), min(closes_at, until)))
+        times = None if day in place.calendar else windows.span(window, place.zone, day)
+        if times is not None and times[1] > since and times[0] < until:
+            found.append((max(times[0], since), min(times[1], until)))
         day += timedelta(days=1)
     return found
 
 
-def lanes(
-    work: Sequence[Work], since: datetime, until: datetime, calendar: Calendar
-) -> tuple[list[Lane], dict[tuple[int, str], int]]:
+def lanes(work: Sequence[Work], since: datetime, until: datetime) -> tuple[list[Lane], dict[tuple[int, str], int]]:
     """The lanes of all campaigns, and the place of the lane of each (campaign, zone)."""
     found: dict[tuple[int, tuple[Interval, ...]], list[str]] = {}
     for n, one in enumerate(work):
         for zone in sorted({demand.zone for demand in (*one.demand, *one.booked)}):
-            key = (n, tuple(intervals(one.window, ZoneInfo(zone), since, until, calendar)))
+            key = (n, tuple(intervals(one.window, calendars.parse(zone), since, until)))
             found.setdefault(key, []).append(zone)
     made: list[Lane] = []
     place: dict[tuple[int, str], int] = {}

@@ -11,7 +11,6 @@ from typing import Any
 
 from campaigns.pipeline.forecasting.simulation import LITTLE, PoolTrack, Simulation, Track
 from campaigns.pipeline.forecasting.terms import (
-    Calendar,
     CampaignDay,
     CampaignForecast,
     Forecast,
@@ -19,7 +18,6 @@ from campaigns.pipeline.forecasting.terms import (
     PoolDay,
     PoolForecast,
     World,
-    no_holidays,
 )
 from mailboxes import capacity
 from mailboxes import ramp as rule
@@ -32,12 +30,11 @@ def forecast(
     now: datetime,
     days: Sequence[date],
     *,
-    calendar: Calendar = no_holidays,
     standard: rule.Plan | None = None,
     reserve_share: float = RESERVE_SHARE,
 ) -> Forecast:
     """What becomes of everything in `world` on `days`, of which the first is today; `standard` is a reserve's ramp."""
-    found = Simulation(world, now, days, calendar).run()
+    found = Simulation(world, now, days).run()
     plan = standard or rule.Plan()
     return Forecast(
         made_at=now,

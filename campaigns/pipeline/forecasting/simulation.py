@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from campaigns.pipeline.forecasting import openings
 from campaigns.pipeline.forecasting.openings import Stretch
 from campaigns.pipeline.forecasting.queues import Queue, level
-from campaigns.pipeline.forecasting.terms import Calendar, Limit, Work, World, no_holidays
+from campaigns.pipeline.forecasting.terms import Limit, Work, World
 from mailboxes import capacity
 from mailboxes import ramp as rule
 
@@ -57,12 +57,12 @@ class PoolTrack:
 class Simulation:
     """One run; `tracks` and `pools` hold what it found."""
 
-    def __init__(self, world: World, now: datetime, days: Sequence[date], calendar: Calendar = no_holidays) -> None:
+    def __init__(self, world: World, now: datetime, days: Sequence[date]) -> None:
         self.world, self.now, self.days = world, now, list(days)
         self.groups, self.limits = world.fleet.groups, world.fleet.limits
         starts = openings.day_starts(days, world.zone)
         self.ends = starts[1:]
-        self.lanes, self.lane_of = openings.lanes(world.work, now, starts[-1], calendar)
+        self.lanes, self.lane_of = openings.lanes(world.work, now, starts[-1])
         self.stretches = openings.stretches(self.lanes, starts, now)
         self.queues = [Queue() for _ in self.lanes]
         self.tracks = [self._track(work) for work in world.work]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -10,13 +10,6 @@ from zoneinfo import ZoneInfo
 
 from campaigns.pipeline.windows import Window
 from mailboxes import capacity
-
-# Whether that day is a holiday in that zone, on which no window opens.
-Calendar = Callable[[date, ZoneInfo], bool]
-
-
-def no_holidays(_day: date, _zone: ZoneInfo) -> bool:
-    return False
 
 
 class Limit(StrEnum):
@@ -36,7 +29,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """So many people of one zone whose next message is the step-th (from 0) and due at that moment."""
+    """So many people of one enrolment zone whose next message is the step-th (from 0) and due at that moment."""
 
     zone: str
     step: int

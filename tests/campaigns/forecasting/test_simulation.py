@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from campaigns import calendars
 from campaigns.pipeline.forecasting import openings, results, wording
 from campaigns.pipeline.forecasting.terms import Demand, Limit, Work, World
 from campaigns.pipeline.windows import Window
@@ -35,9 +36,8 @@ def world(*campaigns: Work, groups=(BOXES,), limits=None, **changes) -> World:
     return World(ZoneInfo("UTC"), campaigns, capacity.Fleet(tuple(groups), limits or {}), pools=pools, **changes)
 
 
-def told(*campaigns: Work, now=NOW, calendar=None, **changes):
-    given = {} if calendar is None else {"calendar": calendar}
-    return results.forecast(world(*campaigns, **changes), now, DAYS, **given)
+def told(*campaigns: Work, now=NOW, **changes):
+    return results.forecast(world(*campaigns, **changes), now, DAYS)
 
 
 def sent(found, days=5, n=0) -> list[int]:
@@ -67,10 +67,14 @@ def test_nothing_goes_out_while_the_window_is_closed():
     assert found.campaigns[0].days[5].limit == Limit.WINDOW
 
 
-def test_a_holiday_of_the_calendar_opens_no_window():
-    found = told(work(250, window=OFFICE), calendar=lambda day, zone: day == date(2026, 3, 10))
+def test_a_holiday_of_the_place_opens_no_window():
+    """The 11th is a day off in Lithuania, and in one campaign half of the people live there."""
+    found = told(work(250, zones=("UTC LT",), window=OFFICE))
+    half = told(work(250, zones=("UTC LT", "UTC"), window=OFFICE))
 
-    assert sent(found) == [100, 0, 100, 50, 0]
+    assert sent(found) == [100, 100, 0, 50, 0]
+    assert found.campaigns[0].days[2].limit == Limit.WINDOW
+    assert sent(half) == [100, 100, 25, 25, 0]
 
 
 def test_what_is_left_of_today_is_what_today_can_carry():
@@ -227,7 +231,7 @@ def test_a_pool_without_campaigns_has_no_demand():
 def test_the_days_are_cut_where_windows_open_and_close_and_at_four_hours():
     lanes, place = openings.lanes(
         [work(10, window=OFFICE, zones=("UTC", "Africa/Abidjan", "Europe/Kyiv"))],
-        NOW, NOW + timedelta(days=1), lambda day, zone: False,
+        NOW, NOW + timedelta(days=1),
     )  # fmt: skip
 
     found = openings.stretches(lanes, openings.day_starts(DAYS[:1], ZoneInfo("UTC")), NOW)
@@ -242,7 +246,7 @@ def test_the_days_are_cut_where_windows_open_and_close_and_at_four_hours():
 def test_a_window_over_midnight_belongs_to_the_day_on_which_it_opens():
     night = Window(time(22), time(2), frozenset({0}))
 
-    assert openings.intervals(night, ZoneInfo("UTC"), NOW, NOW + timedelta(days=7), lambda day, zone: False) == [
+    assert openings.intervals(night, calendars.parse("UTC"), NOW, NOW + timedelta(days=7)) == [
         (NOW + timedelta(hours=22), NOW + timedelta(hours=26))
     ]
 
