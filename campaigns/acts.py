@@ -8,7 +8,7 @@ import json
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.models import Campaign, Stop, Suppression
+from campaigns.models import Campaign, Stop, Suppression, Variant
 from tenants.acts import Act, Terms, register, up_to
 from tenants.models import ApprovalPolicy, Tenant
 
@@ -16,7 +16,8 @@ from tenants.models import ApprovalPolicy, Tenant
 PEOPLE = """
 SELECT count(*), to_hex(coalesce(bit_xor(hashint8extended(contact_id, 0)), 0))
 FROM campaigns_listentry WHERE tenant_id = %s AND contact_list_id = %s"""
-WORDING = ("position", "delay_hours", "subject", "text_body", "html_body")
+WORDING = ("position", "delay_hours", "delay_days", "subject", "text_body", "html_body")
+VARIANTS = ("step__position", "label", "subject", "text_body", "html_body")
 
 
 def launched(policy: ApprovalPolicy, campaign: Campaign) -> Terms | None:
@@ -29,11 +30,21 @@ def launched(policy: ApprovalPolicy, campaign: Campaign) -> Terms | None:
     if contacts <= policy.launch_above:
         return None
     steps = campaign.steps.order_by("position", "pk").values_list(*WORDING)
-    wording = hashlib.sha256(json.dumps(list(steps)).encode()).hexdigest()[:16]
+    variants = Variant.objects.filter(step__campaign=campaign).order_by("step__position", "label", "pk")
+    texts = [*steps, *variants.values_list(*VARIANTS)]
+    wording = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
     return {
         "contacts": contacts, "people": people, "contact_list": campaign.contact_list_id, "pool": campaign.pool_id,
         "wording": wording,
     }  # fmt: skip
+
+
+def revised(policy: ApprovalPolicy, campaign: Campaign, *, step: int, wording: str) -> Terms | None:
+    """A launch that two people agreed on keeps its words, unless two agree on new ones."""
+    contacts = campaign.enrolments.count()
+    if policy.launch_above is None or contacts <= policy.launch_above:
+        return None
+    return {"step": step, "wording": wording}
 
 
 def lifted(policy: ApprovalPolicy, entry: Suppression) -> Terms | None:
@@ -53,6 +64,10 @@ def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | No
 
 
 LAUNCH = Act("campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched)
+REVISE = Act(
+    "campaign.revise", _("Revising a step"), "campaigns.Campaign", "campaigns.start", revised,
+    given=("step", "wording"),
+)  # fmt: skip
 LIFT = Act(
     "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
     over_platform="campaigns.suppress_platform",
@@ -67,5 +82,5 @@ EXPORT = Act(
 
 
 def register_all() -> None:
-    for act in (LAUNCH, LIFT, LIFT_STOP, EXPORT):
+    for act in (LAUNCH, REVISE, LIFT, LIFT_STOP, EXPORT):
         register(act)

@@ -82,6 +82,7 @@ class Contact(TenantOwned):
 
     conversation_since = models.DateTimeField(null=True, blank=True, editable=False)
     conversation_via = models.CharField(max_length=24, blank=True, db_default="", editable=False)
+    conversation_ended_at = models.DateTimeField(null=True, blank=True, editable=False)
     quiet_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     first_import = TenantForeignKey(

@@ -9,10 +9,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from campaigns import validation
 from campaigns.ledger import moves
-from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message, Step
-from campaigns.services import specs
+from campaigns.models import Campaign, Contact, ContactList, ListEntry, Message
+from campaigns.services import specs, steps
 from mailboxes.models import Mailbox, Pool
 from outreach.common import repeating
 from outreach.common.errors import BadInput, InvalidMove, NotReady, OutreachError
@@ -59,11 +58,8 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
             campaign.save(force_insert=True)
     except IntegrityError as error:
         raise BadInput(f"name: there is already a campaign {campaign.name!r}; choose another name.") from error
-    for position, values in enumerate(plan.steps, start=1):
-        step = Step(tenant=tenant, campaign=campaign, position=position, **values)
-        if step.subject and step.text_body:  # a draft may lack them; what it has must be sound
-            _compiled(step)
-        step.save(force_insert=True)
+    for position, step_plan in enumerate(plan.steps, start=1):
+        steps.write(campaign, step_plan, position=position)
     audit.record(actor, "campaign.created", campaign)
     return campaign
 
@@ -74,13 +70,6 @@ def _named(model: Any, tenant: Tenant, name: str, place: str) -> Any:
         known = ", ".join(model.objects.filter(tenant=tenant, archived_at=None).values_list("name", flat=True)[:10])
         raise BadInput(f"{place}: there is no {place} {name!r}; there is {known or 'none yet'}.", field=place)
     return found
-
-
-def _compiled(step: Step) -> validation.CompiledStep:
-    """The step's parts, parsed. Raises BadInput or TemplateTooCostly with step, part, line and remedy."""
-    return validation.compile_step(
-        step.subject, step.text_body, step.html_body, step=f"Step {step.position}", is_first=step.position == 1
-    )
 
 
 def preflight(campaign: Campaign) -> list[str]:
@@ -97,33 +86,29 @@ def preflight(campaign: Campaign) -> list[str]:
         missing.append("The campaign has no list of contacts.")
     elif not ListEntry.objects.filter(contact_list=campaign.contact_list).exists():
         missing.append(f"The list {campaign.contact_list} is empty; import contacts into it.")
-    steps = list(campaign.steps.all())
-    if not steps:
+    current = steps.current(campaign)
+    if not current:
         missing.append("The campaign has no step, so there is nothing to send.")
-    if len({step.position for step in steps}) > 1:
-        missing.append(
-            "The campaign has several steps; follow-ups need reply reading, so only one step is sent so far."
-        )
-    for step in steps:
-        missing.extend(_step_lacks(step))
+    for wording in (wording for step in current for wording in steps.wordings(step)):
+        missing.extend(_step_lacks(campaign, wording))
     return missing
 
 
-def _step_lacks(step: Step) -> list[str]:
+def _step_lacks(campaign: Campaign, wording: steps.Wording) -> list[str]:
     lacks = []
-    if not step.subject.strip():
-        lacks.append(f"Step {step.position} has no subject.")
-    if not step.text_body.strip():
-        lacks.append(f"Step {step.position} has no text; every message needs a plain text part.")
+    if not wording.subject.strip():
+        lacks.append(f"{wording.name} has no subject.")
+    if not wording.text_body.strip():
+        lacks.append(f"{wording.name} has no text; every message needs a plain text part.")
     if lacks:
         return lacks
     try:
-        compiled = _compiled(step)
+        compiled = wording.compiled()
     except OutreachError as error:
         return [str(error)]
-    unknown = [name for name in compiled.unknown(()) if not _somebody_has(step.campaign.contact_list, name)]
+    unknown = [name for name in compiled.unknown(()) if not _somebody_has(campaign.contact_list, name)]
     return [
-        f"Step {step.position} writes {{{{ {name} }}}}, and no contact of the list has such a field; "
+        f"{wording.name} writes {{{{ {name} }}}}, and no contact of the list has such a field; "
         "correct the name or import the column."
         for name in unknown
     ]
