@@ -78,9 +78,9 @@ DELETE FROM plan_pair p WHERE NOT EXISTS (SELECT FROM going_on WHERE going_on.id
 
 # Enrolments with consecutive numbers get each wording once, in a turn that the step's key sets anew for every such
 # block: shares are even whenever people are enrolled, nobody can guess them, and steps are independent of each other.
-VARIANT = """v.ids[1 + (
-        p.enrolment_id + get_byte(sha256(st.subkey || int8send(p.enrolment_id / cardinality(v.ids))), 0)
-    ) % cardinality(v.ids)]"""
+VARIANT = """v.ids[1 + mod(
+        p.enrolment_id + get_byte(sha256(st.subkey || int8send(p.enrolment_id / cardinality(v.ids))), 0),
+        cardinality(v.ids))]"""
 
 WRITE_MESSAGES = f"""
 INSERT INTO campaigns_message
