@@ -63,5 +63,3 @@ def due_at(sent_at: datetime, hours: int, working_days: int, calendar: Calendar)
         return moment
     day = calendar.day_after(moment.astimezone(calendar.zone).date(), working_days)
     return calendar.opening(day)
-
-

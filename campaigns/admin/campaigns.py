@@ -21,7 +21,7 @@ from campaigns.admin.forecast import ForecastPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
-from tenants.admin.base import ReadOnlyInline, TenantAdmin
+from tenants.admin.base import ReadOnlyInline
 from tenants.admin.columns import labelled, link_to, row_link
 from tenants.admin.exporting import Exports
 
@@ -34,7 +34,7 @@ class StepInline(ReadOnlyInline):
 
     area = "campaigns"
     model = Step
-    fields = ("position", "version", "delay_hours", "text", "frozen_at")
+    fields = ("position", "version", "delay_days", "delay_hours", "text", "frozen_at")
 
     @admin.display(description=_("subject"))
     def text(self, row):
@@ -73,7 +73,8 @@ class CampaignAdmin(Exports, ForecastPages):
     fieldsets = (
         (None, {"fields": ("name", "tenant", "pool", "contact_list")}),
         (_("State"), {"fields": ("status_label", "status_reason", "started_at", "completed_at", "created_at")}),
-        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap", "handover")}),
+        (_("Sending"), {"fields": ("window", "days", "window_zone", "pace", "batch_size", "daily_cap")}),
+        (_("Sequence"), {"fields": ("handover", "stop_on_colleague", "doubt")}),
     )
     actions = ("start", "pause", "resume", "cancel", "set_handover", "export")
     exported, exported_as = exporting.export_messages, "messages"
@@ -207,38 +208,6 @@ class CampaignAdmin(Exports, ForecastPages):
 
     def has_cancel_permission(self, request):
         return request.actor.can("campaigns.cancel")
-
-
-@admin.register(Step)
-class StepAdmin(TenantAdmin):
-    area = "campaigns"
-    list_display = ("subject", "campaign", "position", "version", "delay_hours", "frozen_at", "message_list")
-    list_filter = ("tenant",)
-    linked_by = ("campaign__id__exact",)
-    list_select_related = ("campaign",)
-    search_fields = ("subject",)
-    change_form_outer_after_template = "console/step_preview.html"
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "subject",
-                    "campaign",
-                    "tenant",
-                    "position",
-                    "version",
-                    "delay_hours",
-                    "frozen_at",
-                    "message_list",
-                )
-            },
-        ),
-    )
-
-    @admin.display(description=_("messages"))
-    def message_list(self, row):
-        return link_to("campaigns_message", _("messages"), step__id__exact=row.pk)
 
 
 LABELS = {

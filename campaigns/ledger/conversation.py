@@ -50,7 +50,8 @@ SELECT EXISTS (
 
 AGAIN = """
 UPDATE campaigns_enrolment e
-SET due_at = coalesce(%(until)s, now()), waits_for = CASE WHEN %(until)s::timestamptz IS NULL THEN '' ELSE e.waits_for END
+SET due_at = coalesce(%(until)s, now()),
+    waits_for = CASE WHEN %(until)s::timestamptz IS NULL THEN '' ELSE e.waits_for END
 WHERE e.id IN (
     SELECT id FROM campaigns_enrolment
     WHERE contact_id = %(contact)s AND status = 'active' AND due_at IS NOT NULL AND waits_for = 'conversation'

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from functools import lru_cache
 from typing import Any
@@ -105,15 +105,13 @@ class Course:
         return one.told(self.now + timedelta(seconds=time.monotonic() - self.clock)) if one else {}
 
 
-LAST_STEPS = Course({}, datetime.min, 0.0)
+LAST_STEPS = Course({}, datetime.fromtimestamp(0, UTC), 0.0)
 
 
 def load(cursor: Any, steps: Mapping[int, int]) -> dict[int, Following]:
     """{message id: what follows} of {message id: step id}; those of last steps stay out, and cost one look a step."""
     cursor.execute(FOLLOW_UPS, [list(set(steps.values()))])
-    found = {
-        row[0]: FollowUp(row[1], row[2], row[3], row[4], row[5], frozenset(row[6])) for row in cursor.fetchall()
-    }
+    found = {row[0]: FollowUp(row[1], row[2], row[3], row[4], row[5], frozenset(row[6])) for row in cursor.fetchall()}
     messages = [pk for pk, step_id in steps.items() if step_id in found]
     if not messages:
         return {}
@@ -161,4 +159,3 @@ def threads(cursor: Any, message_ids: Iterable[int]) -> dict[int, tuple[str, ...
     """{message id: Message-IDs before it in its thread, oldest first}; those that begin one stay out."""
     cursor.execute(THREADS, [list(message_ids)])
     return {pk: tuple(ids) for pk, ids in cursor.fetchall()}
-

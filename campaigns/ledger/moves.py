@@ -145,9 +145,7 @@ def hold(where: str, values: Mapping[str, Any]) -> int:
 @transaction.atomic
 def close(where: str, values: Mapping[str, Any], *, status: str, reason: str, joins: str = "") -> int:
     """End what waits (planned, claimed, deferred) as suppressed or cancelled, with its enrolments; return how many."""
-    return count(
-        CLOSE.format(where=where, joins=joins, states=WAITING), {**values, "status": status, "reason": reason}
-    )
+    return count(CLOSE.format(where=where, joins=joins, states=WAITING), {**values, "status": status, "reason": reason})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ HEARD_OF = (Message.Status.SENT, Message.Status.COMMITTING, Message.Status.UNCER
 def now() -> datetime:
     """The database's clock, by which leases, slots and delays are kept."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
+        cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]
 
 

@@ -1,7 +1,7 @@
 """Who gets what and when: contacts, lists, campaigns, enrolments, the ledger, suppression."""
 
 from campaigns.models.campaigns import Campaign, Step, Variant
-from campaigns.models.contacts import Contact
+from campaigns.models.contacts import Contact, Conversation
 from campaigns.models.enrolments import Enrolment
 from campaigns.models.imports import ContactImport
 from campaigns.models.lists import ContactList, ListEntry
@@ -17,6 +17,7 @@ __all__ = [
     "Contact",
     "ContactImport",
     "ContactList",
+    "Conversation",
     "Enrolment",
     "ListEntry",
     "Message",

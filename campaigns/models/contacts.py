@@ -125,9 +125,22 @@ class Contact(TenantOwned):
                 condition=Q(conversation_since__isnull=False),
                 name="contact_in_conversation",
             ),
+            models.Index(
+                fields=["tenant", "quiet_until"], condition=Q(quiet_until__isnull=False), name="contact_left_alone"
+            ),
             models.Index(fields=["tenant", "company_domain"], condition=~Q(company_domain=""), name="contact_company"),
             models.Index(fields=["first_import"], condition=Q(first_import__isnull=False), name="contact_first_import"),
         ]
 
     def __str__(self) -> str:
         return self.email
+
+
+class Conversation(Contact):
+    """A contact as somebody with whom a person talks, or who is left alone for a while: what the console lists."""
+
+    class Meta:
+        proxy = True
+        ordering = ("-conversation_since",)
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")

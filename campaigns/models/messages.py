@@ -97,9 +97,7 @@ class Message(TenantImplied):
     wire_message_id = models.CharField(max_length=300, blank=True)
     content_hash = models.BinaryField(null=True, blank=True)
     reply_text = models.CharField(max_length=500, blank=True, help_text=_("The answer to the final dot."))
-    outcome = models.CharField(
-        max_length=12, choices=Outcome, blank=True, help_text=_("What became of a sent mail.")
-    )
+    outcome = models.CharField(max_length=12, choices=Outcome, blank=True, help_text=_("What became of a sent mail."))
     outcome_reason = models.CharField(max_length=60, blank=True, db_default="", help_text=_("As the receiver gave it."))
     outcome_at = models.DateTimeField(null=True, blank=True)
     replied_at = models.DateTimeField(null=True, blank=True, help_text=_("When a person answered it."))

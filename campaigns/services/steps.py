@@ -51,7 +51,9 @@ def wordings(step: Step) -> list[Wording]:
     ]
 
 
-def write(campaign: Campaign, plan: specs.StepPlan, *, position: int, version: int = 1, is_frozen: bool = False) -> Step:
+def write(
+    campaign: Campaign, plan: specs.StepPlan, *, position: int, version: int = 1, is_frozen: bool = False
+) -> Step:
     """Add a step, or a version of one, with its variants; part of the acts that record it. Raises BadInput."""
     step = Step(
         tenant_id=campaign.tenant_id, campaign=campaign, position=position, version=version,
@@ -101,4 +103,3 @@ def revise(
         actor, "step.revised", step, reason=reason, before=before.pk, after=step.version, approval=used and used.pk
     )
     return step
-

@@ -20,6 +20,10 @@ from tests.conftest import signed_in
 
 CLOCKS = ("now", "clock_timestamp", "statement_timestamp", "transaction_timestamp")
 
+FUNCTION = """
+CREATE FUNCTION accelerated.{0}() RETURNS timestamptz LANGUAGE sql STABLE AS
+'SELECT pg_catalog.{0}() + by FROM accelerated.clock'"""
+
 
 class Clock:
     """Where the database's clock stands."""
@@ -39,10 +43,7 @@ def clock() -> Iterator[Clock]:
         cursor.execute("CREATE SCHEMA accelerated CREATE TABLE clock (by interval NOT NULL)")
         cursor.execute("INSERT INTO accelerated.clock VALUES ('0')")
         for function in CLOCKS:
-            cursor.execute(
-                f"CREATE FUNCTION accelerated.{function}() RETURNS timestamptz LANGUAGE sql STABLE AS "
-                f"'SELECT pg_catalog.{function}() + by FROM accelerated.clock'"
-            )
+            cursor.execute(FUNCTION.format(function))
         cursor.execute(f"GRANT USAGE ON SCHEMA accelerated TO {users}")
         cursor.execute(f"GRANT SELECT, UPDATE ON accelerated.clock TO {users}")
         cursor.execute(f"ALTER DATABASE {name} SET search_path = accelerated, pg_catalog, public")

@@ -1,4 +1,4 @@
-"""campaign create FILE | check | start | pause | resume | cancel | status."""
+"""campaign create FILE | check | start | pause | resume | cancel | revise | status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from campaigns.models import Campaign
-from campaigns.services import campaigns
+from campaigns.services import campaigns, steps
 from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
@@ -34,7 +34,8 @@ class Command(BaseCommand):
         create = acts.add_parser("create", help="a draft from a YAML file")
         create.add_argument(
             "file",
-            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap, handover",
+            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap, "
+            "handover, stop_on_colleague, doubt",
         )
         acting.add_arguments(create, writes=True)
         for act, help_text in (
@@ -52,6 +53,13 @@ class Command(BaseCommand):
             if act in ("pause", "resume", "cancel"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
             acting.add_arguments(one, writes=act in ACTS)
+        revise = acts.add_parser("revise", help="change a step of a launched campaign: a new version")
+        revise.add_argument("campaign", help="its name, or its id")
+        revise.add_argument("position", type=int, help="which step, from 1")
+        revise.add_argument("file", help="YAML with subject, text, html or variants, delay_days, delay_hours")
+        revise.add_argument("--reason", default="", help="stands in the audit")
+        second_person.add_arguments(revise)
+        acting.add_arguments(revise)
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
@@ -83,11 +91,21 @@ class Command(BaseCommand):
         given = {"reason": options["reason"]} if "reason" in options else {}
         if not all(yaml_files.storable(text) for text in given.values()):
             raise BadInput("--reason: holds bytes that are no text.")
+        if act == "revise":
+            return self._revise(campaign, who, options)
         if act == "start":
             given = {"approval": options["approval"]}
         with second_person.asked(who, options), dry_runs.perhaps(options["dry_run"]):
             campaign = ACTS[act](campaign, actor=who, **given)
             return campaigns.status(campaign)
+
+    def _revise(self, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
+        block = yaml_files.read(Path(options["file"]))
+        with second_person.asked(who, options), dry_runs.perhaps(options["dry_run"]):
+            step = steps.revise(
+                campaign, options["position"], block, actor=who, reason=options["reason"], approval=options["approval"]
+            )
+            return {"campaign": campaign.pk, "step": step.pk, "position": step.position, "version": step.version}
 
     def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
