@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -31,7 +31,7 @@ class Calendar:
     zone: ZoneInfo
     opens: time
     weekdays: frozenset[int]
-    holidays: Collection[date] = frozenset()
+    holidays: Container[date] = frozenset()
 
     def is_working(self, day: date) -> bool:
         return (not self.weekdays or day.weekday() in self.weekdays) and day not in self.holidays

@@ -75,6 +75,11 @@ WORDS = {
     ("gate", "basis_expired"): (T("their end by the next run: their basis has expired"), WAIT),
     ("gate", "retry"): (T("the time of their next try"), WAIT),
     ("gate", "receiver"): (T("their receiver, which takes no more from the sending domains now"), WAIT),
+    ("gate", "conversation"): (
+        T("the end of a conversation with a person"),
+        T("Release them when it is over."),
+    ),
+    ("gate", "out_of_office"): (T("the day on which they are back"), WAIT),
     ("gate", "due"): (T("the time of their next step"), WAIT),
     ("window", "closed"): (T("their window to open"), T("Widen the window to send sooner.")),
     ("worker", "cron"): (

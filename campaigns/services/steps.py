@@ -102,4 +102,5 @@ def revise(
     audit.record(
         actor, "step.revised", step, reason=reason, before=before.pk, after=step.version, approval=used and used.pk
     )
+    step.refresh_from_db()
     return step

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 READS = {
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
-    "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
+    "campaigns.specs.digest", "campaigns.specs.read", "campaigns.specs.read_step", "campaigns.steps.current",
+    "campaigns.steps.wordings", "campaigns.stops.parse_until", "campaigns.stops.standing",
     "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find", "mailboxes.imports.judge_source",
@@ -64,6 +65,7 @@ PARTS = {
     "campaigns.contact_stage.keep_again",
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
+    "campaigns.steps.write",  # part of a new campaign or of a revision
     "campaigns.suppression.push",
     "mailboxes.quarantine.close_case",  # part of a release, of a retirement, of the next quarantine
     "mailboxes.quarantine.lock",
