@@ -17,7 +17,8 @@ from tenants.models import ApprovalPolicy, Tenant
 PEOPLE = """
 SELECT count(*), to_hex(coalesce(bit_xor(hashint8extended(contact_id, 0)), 0))
 FROM campaigns_listentry WHERE tenant_id = %s AND contact_list_id = %s"""
-WORDING = ("position", "delay_hours", "subject", "text_body", "html_body")
+WORDING = ("position", "delay_hours", "delay_days", "subject", "text_body", "html_body")
+VARIANTS = ("step__position", "label", "subject", "text_body", "html_body")
 
 
 def launched(policy: ApprovalPolicy, campaign: Campaign) -> Terms | None:
@@ -29,14 +30,22 @@ def launched(policy: ApprovalPolicy, campaign: Campaign) -> Terms | None:
         contacts, people = cursor.fetchone()
     if contacts <= policy.launch_above:
         return None
-    words: list[tuple[object, ...]] = list(campaign.steps.order_by("position", "pk").values_list(*WORDING))
-    variants = Variant.objects.filter(step__campaign=campaign).order_by("step__position", "step_id", "label")
-    words += variants.values_list("step__position", "label", "subject", "text_body", "html_body")
-    wording = hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
+    steps = campaign.steps.order_by("position", "pk").values_list(*WORDING)
+    variants = Variant.objects.filter(step__campaign=campaign).order_by("step__position", "label", "pk")
+    texts = [*steps, *variants.values_list(*VARIANTS)]
+    wording = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
     return {
         "contacts": contacts, "people": people, "contact_list": campaign.contact_list_id, "pool": campaign.pool_id,
         "wording": wording,
     }  # fmt: skip
+
+
+def revised(policy: ApprovalPolicy, campaign: Campaign, *, step: int, wording: str) -> Terms | None:
+    """A launch that two people agreed on keeps its words, unless two agree on new ones."""
+    contacts = campaign.enrolments.count()
+    if policy.launch_above is None or contacts <= policy.launch_above:
+        return None
+    return {"step": step, "wording": wording}
 
 
 def lifted(policy: ApprovalPolicy, entry: Suppression) -> Terms | None:
@@ -66,6 +75,10 @@ LAUNCH = Act(
     "campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched,
     line="launch_above",
 )  # fmt: skip
+REVISE = Act(
+    "campaign.revise", _("Revising a step"), "campaigns.Campaign", "campaigns.start", revised,
+    given=("step", "wording"),
+)  # fmt: skip
 LIFT = Act(
     "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
     over_platform="campaigns.suppress_platform", line="lift",
@@ -85,5 +98,5 @@ EXPORT = Act(
 
 
 def register_all() -> None:
-    for act in (LAUNCH, LIFT, REMOVE_LIST, LIFT_STOP, EXPORT):
+    for act in (LAUNCH, REVISE, LIFT, REMOVE_LIST, LIFT_STOP, EXPORT):
         register(act)

@@ -11,9 +11,11 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet
 
-from campaigns.models import Attempt, Batch, Campaign, Enrolment, Message, PlanRun
+from campaigns import sequences
+from campaigns.models import Attempt, Batch, Campaign, Enrolment, Message, PlanRun, Step
 from mailboxes.models import Mailbox
 from outreach.common.freshness import kept
+from outreach.common.intervals import Share
 from tenants.models import Tenant
 
 # The parts of a progress bar, in its order: name and the message states it sums up.
@@ -250,3 +252,38 @@ def last_sent_by_domain(domain_ids: Sequence[int]) -> dict[int, datetime]:
     """When the last mail of each sending domain passed its final dot, whatever its fate; the ledger notes each dot."""
     boxes = Mailbox.objects.filter(domain__in=list(domain_ids), last_dot_at__isnull=False).order_by()
     return dict(boxes.values_list("domain_id").annotate(at=Max("last_dot_at")))
+
+
+WORDINGS = """
+SELECT m.variant_id, count(*), count(m.replied_at), count(*) FILTER (WHERE m.outcome = ANY (%(bounced)s)),
+    count(m.opted_out_at), count(*) FILTER (WHERE m.outcome = 'complained')
+FROM campaigns_message m
+WHERE m.campaign_id = %(campaign)s AND m.status = 'sent' AND m.step_id = %(step)s
+GROUP BY m.variant_id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one wording of a step: how many were sent, and of them each kind of answer."""
+
+    variant_id: int | None
+    label: str
+    sent: int
+    shares: dict[str, Share]
+
+
+def wordings(step: Step) -> list[Heard]:
+    """A version of a step by what was sent: its variants, or its own text (variant None)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            WORDINGS, {"campaign": step.campaign_id, "step": step.pk, "bounced": list(sequences.NOT_RECEIVED)}
+        )
+        found = {row[0]: row[1:] for row in cursor.fetchall()}
+    labels = {each.pk: each.label for each in step.variants.all()} or {None: ""}
+    return [_heard(pk, label, found.get(pk, (0, 0, 0, 0, 0))) for pk, label in labels.items()]
+
+
+def _heard(variant_id: int | None, label: str, counts: Sequence[int]) -> Heard:
+    sent, *hits = counts
+    names = ("replied", "bounced", "opted_out", "complained")
+    return Heard(variant_id, label, sent, {name: Share(n, sent) for name, n in zip(names, hits, strict=True)})

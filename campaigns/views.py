@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from campaigns.services import suppression
+from campaigns.services import outcomes
 from outreach.common import counting, isolation, origins, tokens
 from outreach.common.sealing import Keyring
 from outreach.common.tokens import BadToken
@@ -67,7 +67,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return _page("campaigns/unsubscribe.html", status=400)
     # the same answer for a message whose row is gone: its recipient gets nothing more either way
     with isolation.tenants([tenant_id]):
-        suppression.unsubscribe(tenant_id, message_pk, actor=RECIPIENT, via="one-click" if one_click else "page")
+        outcomes.unsubscribed(tenant_id, message_pk, actor=RECIPIENT, via="one-click" if one_click else "page")
     log.info("recipient.unsubscribed", tenant=tenant_id, message=message_pk, one_click=one_click)
     if one_click:
         return HttpResponse(gettext("You are unsubscribed.") + "\n", content_type="text/plain", headers=HEADERS)

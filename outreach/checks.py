@@ -138,7 +138,9 @@ WALL, OWNERS_DOOR = "tenant_rows", "owner_rows"
 
 
 def is_of_tenants(model: Any) -> bool:
-    """Whether a model's rows belong to tenants, or are tenants."""
+    """Whether a model's rows belong to tenants, or are tenants; a proxy has none of its own."""
+    if model._meta.proxy:
+        return False
     if model._meta.label == "tenants.Tenant":
         return True
     try:

@@ -174,7 +174,7 @@ def watch_canaries() -> int:
 
 
 def sweep() -> int:
-    """Leases that ran out, periods that passed, retries without a campaign, campaigns that are done."""
+    """Leases and periods that are over, retries without a campaign, doubts that lasted, campaigns that are done."""
     reaped = reaper.reap()
     busy = Campaign.objects.filter(status__in=["running", "paused", "halted", "cancelled"]).values("tenant_id")
     tenants = Tenant.objects.filter(pk__in=busy).order_by("pk")  # suspended ones too: a plan may have crossed the stop
@@ -184,6 +184,7 @@ def sweep() -> int:
 def _sweep(tenant: Tenant) -> int:
     moved = reaper.take_back_missed(tenant, now()) + reaper.take_back_stopped(tenant)
     moved += reaper.close_cancelled(tenant) + reaper.give_up(tenant, settings.GIVE_UP_SECONDS)
+    moved += reaper.decide_doubts(tenant, settings.DOUBT_SECONDS)
     return moved + len(reaper.complete(tenant))
 
 

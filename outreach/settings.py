@@ -179,6 +179,8 @@ UPLOAD_MIB = env.int("UPLOAD_MIB", default=32)  # the largest file that the cons
 UPLOAD_KEEP_SECONDS = env.int("UPLOAD_KEEP_SECONDS", default=86400)  # an uploaded file that nobody imports
 RETRY_SCHEDULE = env.list("RETRY_SCHEDULE", cast=int, default=[300, 1800, 7200, 21600, 43200])
 GIVE_UP_SECONDS = env.int("GIVE_UP_SECONDS", default=4 * 86400)
+DOUBT_SECONDS = env.int("DOUBT_SECONDS", default=3 * 86400)  # then a campaign decides on mail that nobody heard of
+NOT_INTERESTED_DAYS = env.int("NOT_INTERESTED_DAYS", default=180)  # nothing is sent to who said so
 CIRCUIT_FIRST_SECONDS = env.int("CIRCUIT_FIRST_SECONDS", default=30)  # rest of a mailbox after a broken connection,
 CIRCUIT_LONGEST_SECONDS = env.int("CIRCUIT_LONGEST_SECONDS", default=3600)  # doubled with each one in a row up to this
 HOST_REST_SECONDS = env.int("HOST_REST_SECONDS", default=3600)  # rest of a mailbox that its host refused

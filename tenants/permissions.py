@@ -12,6 +12,7 @@ OPERATE = READ | {
     "campaigns.resume",
     "campaigns.cancel",
     "campaigns.import_contacts",
+    "campaigns.converse",
     "campaigns.stop",
     "campaigns.suppress",
     "mailboxes.quarantine",
@@ -50,7 +51,14 @@ ROLES: dict[str, frozenset[str]] = {
     "client_viewer": frozenset({"campaigns.view"}),
     "client_key": frozenset(
         {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel"}
-        | {"campaigns.lift", "campaigns.suppress", "mailboxes.set_cap", "mailboxes.view", "tenants.view"}
+        | {
+            "campaigns.converse",
+            "campaigns.lift",
+            "campaigns.suppress",
+            "mailboxes.set_cap",
+            "mailboxes.view",
+            "tenants.view",
+        }
     ),
 }
 # What a key keeps while its tenant is suspended: to look, and to stop.

@@ -22,7 +22,7 @@ from campaigns.admin.launching import NOT_STARTED, LaunchPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
-from tenants.admin.base import ReadOnlyInline, TenantAdmin
+from tenants.admin.base import ReadOnlyInline
 from tenants.admin.columns import labelled, link_to, row_link
 from tenants.admin.exporting import Exports
 
@@ -35,7 +35,7 @@ class StepInline(ReadOnlyInline):
 
     area = "campaigns"
     model = Step
-    fields = ("position", "version", "delay_hours", "text", "frozen_at")
+    fields = ("position", "version", "delay_days", "delay_hours", "text", "frozen_at")
 
     @admin.display(description=_("subject"))
     def text(self, row):
@@ -82,10 +82,10 @@ class CampaignAdmin(Exports, LaunchPages):
             {
                 "fields": (
                     *("window", "days", "window_zone", "holidays", "pace", "batch_size", "daily_cap", "total_cap"),
-                    "handover",
                 )
             },
         ),
+        (_("Sequence"), {"fields": ("handover", "stop_on_colleague", "doubt")}),
         (_("Launch"), {"fields": ("canary", "canary_size", "canary_hours", "balancing_test", "cloned_from")}),
     )
     actions = ("start", "unschedule", "pause", "recall", "resume", "cancel", "clone", "set_handover", "export")
@@ -218,38 +218,6 @@ class CampaignAdmin(Exports, LaunchPages):
 
     def has_cancel_permission(self, request):
         return request.actor.can("campaigns.cancel")
-
-
-@admin.register(Step)
-class StepAdmin(TenantAdmin):
-    area = "campaigns"
-    list_display = ("subject", "campaign", "position", "version", "delay_hours", "frozen_at", "message_list")
-    list_filter = ("tenant",)
-    linked_by = ("campaign__id__exact",)
-    list_select_related = ("campaign",)
-    search_fields = ("subject",)
-    change_form_outer_after_template = "console/step_preview.html"
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "subject",
-                    "campaign",
-                    "tenant",
-                    "position",
-                    "version",
-                    "delay_hours",
-                    "frozen_at",
-                    "message_list",
-                )
-            },
-        ),
-    )
-
-    @admin.display(description=_("messages"))
-    def message_list(self, row):
-        return link_to("campaigns_message", _("messages"), step__id__exact=row.pk)
 
 
 def closed_soon(campaign: Campaign) -> list[calendars.Closed]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Q
 from django.utils.html import format_html_join
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.admin.bulk import ActsOnMany, TagFilter
+from campaigns.admin.conversations import AnsweredForm, ReleaseForm
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Enrolment, Suppression
-from campaigns.services import exporting, suppression
+from campaigns.services import conversations, exporting, replies, suppression
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to, row_link
 from tenants.admin.exporting import Exports
@@ -52,7 +56,7 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
     sortable_by = ()
     inlines = (EnrolmentInline,)
     change_form_outer_before_template = "console/why_contact.html"
-    actions = ("tag", "untag", "add_to_list", "remove_from_list", "export")
+    actions = ("mark_answered", "release", "tag", "untag", "add_to_list", "remove_from_list", "export")
     exported, exported_as = exporting.export_contacts, "contacts"
     fieldsets = (
         (
@@ -82,6 +86,7 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
                 )
             },
         ),
+        (_("Conversation"), {"fields": ("conversation_since", "how", "conversation_ended_at", "quiet_until")}),
         (_("Free fields"), {"fields": ("fields", "created_at")}),
     )
 
@@ -120,6 +125,28 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
         if row.first_import_id is None:
             return "-"
         return link_to("campaigns_contactimport", f"#{row.first_import_id}", id__exact=row.first_import_id)
+
+    @admin.display(description=_("by what"), empty_value="")
+    def how(self, row):
+        return replies.VIAS.get(row.conversation_via)
+
+    def detail_actions(self, request: Any, row: Any) -> list[dict[str, str]]:
+        is_held = row.conversation_since is not None or (row.quiet_until is not None and row.quiet_until > now())
+        fits = {"release": is_held, "mark_answered": row.conversation_since is None}
+        return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
+
+    @admin.action(description=_("Mark as answered"), permissions=["converse"])
+    def mark_answered(self, request, queryset):
+        question = _("No campaign writes to them until somebody releases them; the one that wrote last ends for them.")
+        return self.ask(request, queryset, replies.human, question=question, form_class=AnsweredForm)
+
+    @admin.action(description=_("Release from the conversation"), permissions=["converse"])
+    def release(self, request, queryset):
+        question = _("Campaigns write to these people again. What their answer ended stays ended.")
+        return self.ask(request, queryset, conversations.release, question=question, form_class=ReleaseForm)
+
+    def has_converse_permission(self, request):
+        return request.actor.can("campaigns.converse")
 
     @admin.display(description=_("messages"))
     def message_list(self, row):

@@ -8,9 +8,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from campaigns import reports
+from campaigns.admin.conversations import AnsweredForm
 from campaigns.admin.searching import IndexedSearch, pk_of
 from campaigns.models import Attempt, Message
-from campaigns.services import outcomes
+from campaigns.services import outcomes, replies
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, row_link, state
 
@@ -36,25 +37,28 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
         "due_at",
         "sent_at",
     )
-    list_filter = ("status", "tenant")
+    list_filter = ("status", "outcome", "tenant")
     linked_by = (
         "campaign__id__exact", "mailbox__id__exact", "contact__id__exact", "enrolment__id__exact", "batch__id__exact",
         "step__id__exact", "variant__id__exact", "status__in", "day_on__exact",
+        "replied_at__isnull", "opted_out_at__isnull",
     )  # fmt: skip
     list_select_related = ("contact", "campaign", "mailbox")
     sortable_by = ()
     change_form_outer_before_template = "console/why_message.html"
     change_form_outer_after_template = "console/message_attempts.html"
     fieldsets = (
-        (None, {"fields": ("recipient", "from_mailbox", "campaign", "step", "tenant", "enrolment")}),
-        (_("State"), {"fields": ("status_label", "reason", "outcome", "tries", "reply_text")}),
+        (None, {"fields": ("recipient", "from_mailbox", "campaign", "step", "variant", "tenant", "enrolment")}),
+        (_("State"), {"fields": ("status_label", "reason", "tries", "reply_text")}),
+        (_("Outcome"), {"fields": ("outcome_label", "outcome_reason", "outcome_at", "replied_at", "opted_out_at")}),
         (_("Times"), {"fields": ("planned_at", "due_at", "not_after", "sent_at", "lease_until", "day_on", "hour_at")}),
         (_("Identity"), {"fields": ("message_id", "wire_message_id", "content", "batch", "claim", "last_claim")}),
     )
 
-    actions = ("settle_sent", "settle_failed")
+    actions = ("settle_sent", "settle_failed", "mark_answered")
 
     status_label = labelled("status", _("status"))
+    outcome_label = labelled("outcome", _("outcome"), hide=("",))
 
     def get_search_results(self, request, queryset, search_term):
         """A Message-ID looks like an address, so it is tried first."""
@@ -72,7 +76,9 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
         return super().change_view(request, object_id, form_url, extra)
 
     def detail_actions(self, request, row):
-        return super().detail_actions(request, row) if row.status == Message.Status.UNCERTAIN else []
+        offered = super().detail_actions(request, row)
+        fits = {"mark_answered": row.status == Message.Status.SENT and row.replied_at is None}
+        return [each for each in offered if fits.get(each["name"], row.status == Message.Status.UNCERTAIN)]
 
     @admin.action(description=_("It was sent"), permissions=["settle"])
     def settle_sent(self, request, queryset):
@@ -83,6 +89,14 @@ class MessageAdmin(IndexedSearch, TenantAdmin):
     def settle_failed(self, request, queryset):
         question = _("These people are not written to again in this campaign; be sure that the mail is not there.")
         return self.ask(request, queryset, outcomes.settle, question=question, form_class=EvidenceForm, sent=False)
+
+    @admin.action(description=_("Mark as answered"), permissions=["converse"])
+    def mark_answered(self, request, queryset):
+        question = _("These people are in conversation then: no campaign writes to them until somebody releases them.")
+        return self.ask(request, queryset, replies.human, question=question, form_class=AnsweredForm)
+
+    def has_converse_permission(self, request):
+        return request.actor.can("campaigns.converse")
 
     def has_settle_permission(self, request):
         return request.actor.can("campaigns.settle")

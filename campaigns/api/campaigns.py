@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from campaigns import reports
 from campaigns.api.explain import ExplanationOutput
 from campaigns.findings import Level
-from campaigns.models import Campaign, Step
+from campaigns.models import Campaign, Step, Variant
 from campaigns.pipeline import explain, explain_stops, explain_today
 from campaigns.pipeline.forecasting import loading, results
 from campaigns.pipeline.forecasting.terms import Limit
-from campaigns.services import campaigns, cloning, preflighting, scheduling
+from campaigns.services import campaigns, cloning, preflighting, scheduling, specs, steps
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, before, choice, since
 from tenants.api.shapes import Input, Output, Reason
@@ -31,7 +31,7 @@ class CampaignOutput(Output):
         fields = (
             *("id", "name", "status", "status_reason", "pool", "contact_list"),
             *("window_from", "window_until", "window_days", "window_zone", "holidays", "pace", "batch_size"),
-            *("daily_cap", "total_cap"),
+            *("daily_cap", "total_cap", "stop_on_colleague", "doubt"),
             *("scheduled_for", "started_at", "completed_at", "created_at"),
         )
 
@@ -51,13 +51,39 @@ AFTER_ACT = PolymorphicProxySerializer(
 )
 
 
+class VariantOutput(Output):
+    class Meta:
+        model = Variant
+        fields = ("id", "label", "subject", "text_body", "html_body")
+
+
 class StepOutput(Output):
+    variants = VariantOutput(many=True, read_only=True)
+
     class Meta:
         model = Step
         fields = (
-            *("id", "campaign", "position", "version", "delay_hours", "subject", "text_body", "html_body"),
-            *("frozen_at", "created_at"),
+            *(
+                "id",
+                "campaign",
+                "position",
+                "version",
+                "delay_hours",
+                "delay_days",
+                "subject",
+                "text_body",
+                "html_body",
+            ),
+            *("variants", "frozen_at", "created_at"),
         )
+
+
+class RevisionInput(Input):
+    """The block of a step as a description of a campaign has it, whole, and which step it takes the place of."""
+
+    position = serializers.IntegerField(min_value=1, max_value=specs.MAX_STEPS)
+    step = serializers.DictField()
+    reason = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
 
 
 class ForecastDay(serializers.Serializer):
@@ -149,6 +175,7 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         "pause": "campaigns.pause",
         "resume": "campaigns.resume",
         "cancel": "campaigns.cancel",
+        "revise": "campaigns.start",
     }
     queryset = Campaign.objects.order_by("pk")
     serializer_class = CampaignOutput
@@ -220,6 +247,16 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         """End the campaign for good."""
         return self.act(campaigns.cancel, Reason)
 
+    @extend_schema(request=RevisionInput, responses={201: StepOutput})
+    @action(detail=True, methods=["post"])
+    def revise(self, request: Any, pk: str) -> Response:
+        """Change a step of a launched campaign: a new version, for whoever is planned from now on."""
+        values = self.given(RevisionInput)
+        made = steps.revise(
+            self.get_object(), values["position"], values["step"], actor=request.actor, reason=values["reason"]
+        )
+        return Response(StepOutput(made).data, status=201)
+
     @extend_schema(responses=CampaignForecast)
     @action(detail=True, methods=["get"])
     def forecast(self, request: Any, pk: str) -> Response:
@@ -250,6 +287,6 @@ class StepViewSet(ReadOnlyTenantViewSet):
     """Messages of campaigns, as written."""
 
     view_permission = "campaigns.view"
-    queryset = Step.objects.order_by("pk")
+    queryset = Step.objects.order_by("pk").prefetch_related("variants")
     serializer_class = StepOutput
     filterset_class = StepFilters

@@ -14,9 +14,9 @@ class MessageOutput(Output):
     class Meta:
         model = Message
         fields = (
-            *("id", "campaign", "step", "enrolment", "contact", "mailbox", "batch", "status", "reason"),
+            *("id", "campaign", "step", "variant", "enrolment", "contact", "mailbox", "batch", "status", "reason"),
             *("due_at", "not_after", "tries", "message_id", "wire_message_id", "reply_text", "outcome"),
-            *("planned_at", "sent_at"),
+            *("outcome_reason", "outcome_at", "replied_at", "opted_out_at", "planned_at", "sent_at"),
         )
 
 
@@ -51,7 +51,7 @@ class MessageFilters(filters.FilterSet):
         IdFilter(field_name="mailbox"),
         IdFilter(field_name="batch"),
     )
-    status = choice(Message, "status")
+    status, outcome = choice(Message, "status"), choice(Message, "outcome")
     message_id = filters.CharFilter(max_length=300)
     sent_since, sent_before = since("sent_at"), before("sent_at")
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from campaigns.models import Contact, ContactList, Enrolment, Suppression, SuppressionList
-from campaigns.services import suppression, suppression_lists
+from campaigns.models import Contact, ContactList, Enrolment, Message, Suppression, SuppressionList
+from campaigns.services import conversations, replies, suppression, suppression_lists
 from outreach.common import addresses
 from outreach.common.errors import BadInput
 from tenants.api.base import ReadOnlyTenantViewSet
@@ -30,6 +31,7 @@ class ContactOutput(Output):
             *("id", "email", "first_name", "last_name", "company", "country", "time_zone", "person_kind"),
             *("source", "lawful_basis", "basis_date", "basis_expires_on", "basis_evidence", "fields", "created_at"),
             *("validity", "validity_reason", "validated_at"),
+            *("conversation_since", "conversation_via", "quiet_until"),
         )
 
 
@@ -44,8 +46,36 @@ class EnrolmentOutput(Output):
         model = Enrolment
         fields = (
             *("id", "campaign", "contact", "mailbox", "step", "status", "stop_reason"),
-            *("due_at", "waits_for", "zone", "created_at"),
+            *("due_at", "waits_for", "away_until", "zone", "created_at"),
         )
+
+
+class AnsweredInput(Input):
+    """`message` is the one that was answered, where that is known; `at` when the answer was written."""
+
+    message = serializers.IntegerField(required=False, min_value=1)
+    at = serializers.DateTimeField(required=False)
+
+
+class NotInterestedInput(AnsweredInput):
+    """For how long nothing is sent."""
+
+    quiet_days = serializers.IntegerField(required=False, min_value=1, max_value=conversations.MOST_QUIET_DAYS)
+
+
+class ReleaseInput(Input):
+    """Why, and for how many days nothing is sent all the same."""
+
+    reason = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
+    quiet_days = serializers.IntegerField(
+        required=False, default=0, min_value=0, max_value=conversations.MOST_QUIET_DAYS
+    )
+
+
+class ConversationOutput(Output):
+    class Meta:
+        model = Contact
+        fields = ("id", "conversation_since", "conversation_via", "quiet_until")
 
 
 class SuppressionOutput(Output):
@@ -124,6 +154,7 @@ class ContactFilters(filters.FilterSet):
         method="by_validity", choices=[("new", "not validated yet"), *Contact.Validity.choices[1:]]
     )
     created_since, created_before = since("created_at"), before("created_at")
+    in_conversation = filters.BooleanFilter(field_name="conversation_since", lookup_expr="isnull", exclude=True)
 
     def by_validity(self, rows: QuerySet, name: str, value: str) -> QuerySet:
         """A verdict on the address; `new` for those without one."""
@@ -162,9 +193,37 @@ class ContactViewSet(ReadOnlyTenantViewSet):
     """People who may be written to, and on what ground."""
 
     view_permission = "campaigns.view"
+    permissions_of = dict.fromkeys(("answered", "not_interested", "release"), "campaigns.converse")
     queryset = Contact.objects.order_by("pk")
     serializer_class = ContactOutput
     filterset_class = ContactFilters
+
+    def _answered(self, service: Any, shape: type[Input]) -> Response:
+        contact = self.get_object()
+        values = self.given(shape)
+        subject: Contact | Message = contact
+        if (pk := values.pop("message", None)) is not None:
+            subject = get_object_or_404(Message.objects.filter(contact=contact), pk=pk)
+        return Response(ConversationOutput(service(subject, actor=self.request.actor, via="api", **values)).data)
+
+    @extend_schema(request=AnsweredInput, responses=ConversationOutput)
+    @action(detail=True, methods=["post"])
+    def answered(self, request: Any, pk: str) -> Response:
+        """The person answered: no campaign writes any more until a release, and the one that was answered ends."""
+        return self._answered(replies.human, AnsweredInput)
+
+    @extend_schema(request=NotInterestedInput, responses=ConversationOutput)
+    @action(detail=True, methods=["post"], url_path="not-interested")
+    def not_interested(self, request: Any, pk: str) -> Response:
+        """The person does not want to hear of it: the campaign ends, and nothing is sent for a while."""
+        return self._answered(replies.not_interested, NotInterestedInput)
+
+    @extend_schema(request=ReleaseInput, responses=ConversationOutput)
+    @action(detail=True, methods=["post"])
+    def release(self, request: Any, pk: str) -> Response:
+        """End the conversation: campaigns write again, at once or after `quiet_days`. 409 for who is in none."""
+        contact = conversations.release(self.get_object(), actor=request.actor, **self.given(ReleaseInput))
+        return Response(ConversationOutput(contact).data)
 
 
 class ListViewSet(ReadOnlyTenantViewSet):

@@ -42,6 +42,9 @@ RECEIVER_STOPPED = f"""EXISTS (
     SELECT FROM campaigns_stop s WHERE {OPEN_STOP} AND s.scope = 'receiver' AND s.operator = m.operator
       AND s.organisational IN ('', d.organisational) AND (s.tenant_id IS NULL OR s.tenant_id = m.tenant_id))"""
 
+# A person talks with the contact, or the contact wants to be left alone for a while.
+TALKING = "(ct.conversation_since IS NOT NULL OR ct.quiet_until > now())"
+
 # The mailbox and everything it leaves by is in order.
 IN_ORDER = """(
     b.state IN ('active', 'ramping', 'probing', 'reserve') AND b.hold = 'none'

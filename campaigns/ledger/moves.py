@@ -66,6 +66,34 @@ WITH picked AS (
 )
 SELECT count(*) FROM freed"""
 
+# As TAKE_BACK, for people whom a conversation holds back: retries too, and nobody is due at once. They are looked at
+# again after a day, so that one who crossed the end of the conversation is not forgotten.
+HOLD = f"""
+WITH picked AS (
+    SELECT m.id, m.tries, m.status AS was FROM campaigns_message m
+    WHERE {{where}} AND m.status IN ('planned', 'claimed', 'deferred') ORDER BY m.id FOR UPDATE
+), deleted AS (
+    DELETE FROM campaigns_message m USING picked p WHERE m.id = p.id AND p.tries = 0 AND p.was <> 'deferred'
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id
+), waiting AS (
+    UPDATE campaigns_message m
+    SET status = 'deferred', reason = 'conversation', due_at = now() + interval '1 day', batch_id = NULL, claim = NULL,
+        lease_until = NULL, last_claim = coalesce(m.claim, m.last_claim)
+    FROM picked p WHERE m.id = p.id AND (p.tries > 0 OR p.was = 'deferred')
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, p.was
+), freed AS (
+    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator FROM deleted
+    UNION ALL
+    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator FROM waiting WHERE was <> 'deferred'
+), given AS ({GIVE_BACK}
+), due AS (
+    UPDATE campaigns_enrolment e
+    SET due_at = now() + interval '1 day', waits_for = 'conversation',
+        mailbox_id = CASE WHEN e.step = 1 THEN NULL ELSE e.mailbox_id END
+    FROM deleted WHERE e.id = deleted.enrolment_id AND e.status = 'active'
+)
+SELECT (SELECT count(*) FROM deleted) + (SELECT count(*) FROM waiting)"""
+
 CLOSE = f"""
 WITH picked AS (
     SELECT m.id, m.status AS was FROM campaigns_message m {{joins}}
@@ -88,7 +116,8 @@ SELECT count(*) FROM closed"""
 WAITING = "('planned', 'claimed', 'deferred')"
 
 
-def _count(sql: str, values: Mapping[str, Any]) -> int:
+def count(sql: str, values: Mapping[str, Any]) -> int:
+    """Run a statement that returns one number."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchone()[0]
@@ -104,15 +133,19 @@ def take_back(where: str, values: Mapping[str, Any], *, claimed: bool = True) ->
     wants to commit, and aborts.
     """
     states = "('planned', 'claimed')" if claimed else "('planned')"
-    return _count(TAKE_BACK.format(where=where, states=states), values)
+    return count(TAKE_BACK.format(where=where, states=states), values)
+
+
+@transaction.atomic
+def hold(where: str, values: Mapping[str, Any]) -> int:
+    """As `take_back`, retries included, for contacts in conversation; their campaigns wait for its end."""
+    return count(HOLD.format(where=where), values)
 
 
 @transaction.atomic
 def close(where: str, values: Mapping[str, Any], *, status: str, reason: str, joins: str = "") -> int:
     """End what waits (planned, claimed, deferred) as suppressed or cancelled, with its enrolments; return how many."""
-    return _count(
-        CLOSE.format(where=where, joins=joins, states=WAITING), {**values, "status": status, "reason": reason}
-    )
+    return count(CLOSE.format(where=where, joins=joins, states=WAITING), {**values, "status": status, "reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +162,7 @@ class Claimed:
     tries: int
     email: str
     contact_fields: dict[str, str]
+    variant_id: int | None = None
 
 
 HOLD_MAILBOXES = f"""
@@ -156,9 +190,13 @@ FROM picked, campaigns_contact ct
 WHERE m.id = picked.id AND ct.id = m.contact_id
 RETURNING m.id, m.message_id, m.campaign_id, m.step_id, m.mailbox_id,
     extract(epoch FROM m.due_at - now())::float8, extract(epoch FROM m.not_after - now())::float8, m.tries,
-    ct.email, ct.first_name, ct.last_name, ct.company, ct.country, ct.time_zone, ct.person_kind, ct.source, ct.fields"""
+    ct.email, ct.first_name, ct.last_name, ct.company, ct.country, ct.time_zone, ct.person_kind, ct.source, ct.fields,
+    m.variant_id"""
 
 CLAIM_COVERED = f"m.batch_id = ANY (%(batches)s) AND m.status = 'planned' AND {gates.COVERED}"
+
+CLAIM_TALKING = f"""m.batch_id = ANY (%(batches)s) AND m.status = 'planned'
+    AND EXISTS (SELECT FROM campaigns_contact ct WHERE ct.id = m.contact_id AND {gates.TALKING})"""
 
 # Rows that could not be claimed go back to the batcher, which waits until their mailbox is free.
 UNBATCH = """
@@ -184,6 +222,7 @@ def claim(batch_ids: Sequence[int], token: UUID, *, lease_seconds: float, day: d
         cursor.execute(HOLD_MAILBOXES, values)
         values["mailboxes"] = [row[0] for row in cursor.fetchall()]
         close(CLAIM_COVERED, values, status="suppressed", reason="suppressed", joins=gates.JOINS)
+        hold(CLAIM_TALKING, values)
         cursor.execute(CLAIM, values)
         rows = cursor.fetchall()
         cursor.execute(UNBATCH, values)
@@ -194,10 +233,12 @@ KNOWN = ("email", "first_name", "last_name", "company", "country", "time_zone", 
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
-    known, free = dict(zip(KNOWN, row[8:16], strict=True)), row[16]
+    known, free, variant_id = dict(zip(KNOWN, row[8:16], strict=True)), row[16], row[17]
     fields = known if free == "{}" else {**json.loads(free), **known}
     pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries = row[:8]
-    return Claimed(pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries, known["email"], fields)
+    return Claimed(
+        pk, message_id, campaign_id, step_id, mailbox_id, due_in, expires_in, tries, known["email"], fields, variant_id
+    )
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from campaigns.ledger import cancelling, gates, moves
+from campaigns.ledger import cancelling, following, gates, moves
 from campaigns.ledger.outcome import Outcome
 
 
@@ -64,6 +64,9 @@ CROSS JOIN LATERAL campaigns_shared_suppressed(own.tenant_id, (
 JOIN campaigns_contact ct ON ct.address_hash = shared.hash AND ct.tenant_id = own.tenant_id
 WHERE {gates.SHARES} AND ct.id = ANY (%(contacts)s::bigint[])
 UNION ALL
+SELECT 'talking', ct.id, NULL::bigint FROM campaigns_contact ct
+WHERE ct.id = ANY (%(contacts)s::bigint[]) AND {gates.TALKING}
+UNION ALL
 SELECT 'pulled', NULL::bigint, NULL::bigint WHERE EXISTS (
     SELECT FROM campaigns_stop s
     WHERE {gates.OPEN_STOP} AND (s.scope <> 'receiver' OR s.operator = ANY (%(operators)s::text[])))"""
@@ -80,10 +83,11 @@ UPDATE campaigns_message
 SET status = 'planned', claim = NULL, lease_until = NULL, batch_id = NULL, last_claim = %(token)s
 WHERE id = ANY (%(ids)s::bigint[])"""
 
-SENT = """
+SENT = f"""
 WITH told AS (
-    SELECT id, enrolment, text, hash, provider_id FROM json_to_recordset(%(sent)s::json)
-        AS told (id bigint, enrolment bigint, text text, hash text, provider_id text)
+    SELECT * FROM json_to_recordset(%(sent)s::json) AS told (
+        id bigint, enrolment bigint, text text, hash text, provider_id text, position integer, step integer,
+        due timestamptz)
 ), sent AS (
     UPDATE campaigns_message m
     SET status = 'sent', sent_at = now(), reply_text = told.text, content_hash = decode(told.hash, 'hex'),
@@ -91,8 +95,7 @@ WITH told AS (
         lease_until = NULL, reason = ''
     FROM told WHERE m.id = told.id
 )
-UPDATE campaigns_enrolment e SET status = 'done', due_at = NULL, waits_for = ''
-FROM told WHERE e.id = told.enrolment AND e.status = 'active'"""
+{following.GO_ON}"""
 
 # The holder's late answer still settles a row that turned uncertain meanwhile.
 MINE = """(
@@ -206,12 +209,14 @@ def write(
     stamped_mailboxes: Sequence[int] = (),
     settled: Sequence[Outcome] = (),
     released: Sequence[int] = (),
+    course: following.Course = following.LAST_STEPS,
 ) -> set[int]:
     """Write one group; return the ids of `wanted` that are durable as `committing` once this commits.
 
     `wanted` want to pass the dot; `settled` say how tries ended, with attempts, enrolments and
     the suppression that a hard refusal brings; `released` were not tried. `stamped_mailboxes`
     of wanted rows keep a gap: their row gets the time of the dot, before messages are locked.
+    `course` says with what a sequence goes on after what was sent.
     """
     if stamped_mailboxes:
         cursor.execute(STAMP_DOTS, {"mailboxes": array(set(stamped_mailboxes))})
@@ -221,7 +226,7 @@ def write(
     cursor.execute(LOCK, {"token": token, "ids": array(ids)})
     rows = {row[0]: Row(*row) for row in cursor.fetchall()}
     granted = _commit(cursor, token, policy, [rows[pk] for pk in wanted if pk in rows])
-    _settle(cursor, token, policy, [outcome for outcome in settled if outcome.id in rows], rows)
+    _settle(cursor, token, policy, [one for one in settled if one.id in rows], rows, course)
     _release(cursor, token, [rows[pk] for pk in released if pk in rows])
     return granted
 
@@ -255,13 +260,16 @@ def _commit(cursor: Any, token: UUID, policy: Policy, rows: Sequence[Row]) -> se
             row.id not in pulled and {("campaign", row.campaign_id, None), ("mailbox", row.mailbox_id, None)} <= found
         )
 
-    may = [row.id for row in held if row.in_time and is_free(row) and not is_covered(row)]
+    talking = [row.id for row in held if not is_covered(row) and ("talking", row.contact_id, None) in found]
+    may = [row.id for row in held if row.in_time and is_free(row) and not is_covered(row) and row.id not in talking]
     if may:
         cursor.execute(COMMIT, {"ids": array(may), "dot_lease": policy.dot_lease_seconds})
     stopped = [row.id for row in held if is_covered(row)]
     if stopped:
         moves.close("m.id = ANY (%(ids)s)", {"ids": stopped}, status="suppressed", reason="suppressed")
-    _release(cursor, token, [row for row in held if row.id not in may and row.id not in stopped])
+    if talking:
+        moves.hold("m.id = ANY (%(ids)s)", {"ids": talking})
+    _release(cursor, token, [row for row in held if row.id not in {*may, *stopped, *talking}])
     return set(may)
 
 
@@ -272,7 +280,14 @@ def _release(cursor: Any, token: UUID, rows: Sequence[Row]) -> None:
         cursor.execute(RELEASE, {"ids": array(ids), "token": token})
 
 
-def _settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome], rows: Mapping[int, Row]) -> None:
+def _settle(
+    cursor: Any,
+    token: UUID,
+    policy: Policy,
+    settled: Sequence[Outcome],
+    rows: Mapping[int, Row],
+    course: following.Course,
+) -> None:
     valid = [outcome for outcome in settled if rows[outcome.id].open_to_answers]
     sent = [outcome for outcome in valid if outcome.result == "sent"]
     if sent:
@@ -283,6 +298,7 @@ def _settle(cursor: Any, token: UUID, policy: Policy, settled: Sequence[Outcome]
                 "text": _plain(outcome.text, 500),
                 "hash": outcome.content_hash.hex() if outcome.content_hash else None,
                 "provider_id": _plain(outcome.provider_id, 300),
+                **course.told(outcome.id),
             }
             for outcome in sent
         ]

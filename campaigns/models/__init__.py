@@ -2,7 +2,7 @@
 
 from campaigns.models.campaigns import Campaign, Step, Variant
 from campaigns.models.canaries import Canary
-from campaigns.models.contacts import Contact
+from campaigns.models.contacts import Contact, Conversation
 from campaigns.models.enrolments import Enrolment
 from campaigns.models.imports import ContactImport, ContactUpload, ContactUploadPart, ImportedContact
 from campaigns.models.lists import ContactList, ListEntry
@@ -21,6 +21,7 @@ __all__ = [
     "ContactList",
     "ContactUpload",
     "ContactUploadPart",
+    "Conversation",
     "Enrolment",
     "ImportedContact",
     "ListEntry",

@@ -82,6 +82,7 @@ class Contact(TenantOwned):
 
     conversation_since = models.DateTimeField(null=True, blank=True, editable=False)
     conversation_via = models.CharField(max_length=24, blank=True, db_default="", editable=False)
+    conversation_ended_at = models.DateTimeField(null=True, blank=True, editable=False)
     quiet_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     first_import = TenantForeignKey(
@@ -125,6 +126,9 @@ class Contact(TenantOwned):
                 condition=Q(conversation_since__isnull=False),
                 name="contact_in_conversation",
             ),
+            models.Index(
+                fields=["tenant", "quiet_until"], condition=Q(quiet_until__isnull=False), name="contact_left_alone"
+            ),
             models.Index(fields=["tenant", "company_domain"], condition=~Q(company_domain=""), name="contact_company"),
             models.Index(fields=["tenant", "id"], condition=~Q(tags=[]), name="contact_tagged"),
             models.Index(fields=["first_import"], condition=Q(first_import__isnull=False), name="contact_first_import"),
@@ -132,3 +136,13 @@ class Contact(TenantOwned):
 
     def __str__(self) -> str:
         return self.email
+
+
+class Conversation(Contact):
+    """A contact as somebody with whom a person talks, or who is left alone for a while: what the console lists."""
+
+    class Meta:
+        proxy = True
+        ordering = ("-conversation_since",)
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")

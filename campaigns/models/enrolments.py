@@ -18,6 +18,8 @@ class Enrolment(TenantImplied):
     belongs to a mailbox stands in others, so that no crowd of first steps hides a follow-up.
     Where another mailbox took over in the middle of a sequence, `thread_from` is the step that it
     began with: its mails are a thread of their own and never claim to answer the earlier ones.
+    Between two steps `due_at` is when the next one may go. People whom a conversation holds back
+    wait for "conversation" and are looked at again each day, or at once when it ends.
     """
 
     class Status(models.TextChoices):
@@ -38,6 +40,9 @@ class Enrolment(TenantImplied):
     stop_reason = models.CharField(max_length=40, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     waits_for = models.CharField(max_length=20, blank=True)
+    away_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("The person's own mailbox says that nobody reads it before.")
+    )
     zone = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -47,6 +47,19 @@ class Message(TenantImplied):
         CANCELLED = "cancelled", _("cancelled")
         UNCERTAIN = "uncertain", _("uncertain")
 
+    class Outcome(models.TextChoices):
+        """From the weakest to the strongest; campaigns.sequences says which one stays."""
+
+        NONE = "", _("nothing heard")
+        SOFT_BOUNCED = "soft_bounced", _("not delivered, for now")
+        BLOCKED = "blocked", _("refused because of us")
+        DELIVERED = "delivered", _("delivered")
+        AUTO_REPLIED = "auto_replied", _("answered by a machine")
+        UNSUBSCRIBED = "unsubscribed", _("opted out")
+        REPLIED = "replied", _("answered")
+        BOUNCED = "bounced", _("bounced")
+        COMPLAINED = "complained", _("complained")
+
     MOVES = {
         "planned": frozenset({"claimed", "suppressed", "cancelled", "deferred"}),
         "claimed": frozenset({"committing", "deferred", "failed", "planned", "suppressed", "cancelled"}),
@@ -84,7 +97,11 @@ class Message(TenantImplied):
     wire_message_id = models.CharField(max_length=300, blank=True)
     content_hash = models.BinaryField(null=True, blank=True)
     reply_text = models.CharField(max_length=500, blank=True, help_text=_("The answer to the final dot."))
-    outcome = models.CharField(max_length=12, blank=True, help_text=_("What became of a sent mail."))
+    outcome = models.CharField(max_length=12, choices=Outcome, blank=True, help_text=_("What became of a sent mail."))
+    outcome_reason = models.CharField(max_length=60, blank=True, db_default="", help_text=_("As the receiver gave it."))
+    outcome_at = models.DateTimeField(null=True, blank=True)
+    replied_at = models.DateTimeField(null=True, blank=True, help_text=_("When a person answered it."))
+    opted_out_at = models.DateTimeField(null=True, blank=True, help_text=_("When its recipient opted out by it."))
     planned_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -121,6 +138,22 @@ class Message(TenantImplied):
             ),
             models.CheckConstraint(
                 condition=~Q(status="sent") | Q(sent_at__isnull=False), name="message_sent_has_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    outcome__in=[
+                        "",
+                        "soft_bounced",
+                        "blocked",
+                        "delivered",
+                        "auto_replied",
+                        "unsubscribed",
+                        "replied",
+                        "bounced",
+                        "complained",
+                    ]
+                ),
+                name="message_outcome_known",
             ),
         ]
         indexes = [

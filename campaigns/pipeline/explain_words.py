@@ -84,6 +84,7 @@ WORDS = {
         T("the canary: how the first few mails turn out"),
         T("Nothing to do: it goes on by itself, or halts the campaign and says why."),
     ),
+    ("gate", "out_of_office"): (T("the day on which they are back"), WAIT),
     ("gate", "due"): (T("the time of their next step"), WAIT),
     ("window", "closed"): (T("their window to open"), T("Widen the window to send sooner.")),
     ("holiday", "closed"): (T("a holiday to end"), T("Their window opens on the next working day.")),

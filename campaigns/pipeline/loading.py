@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import connection
 
+from campaigns.ledger import following
 from campaigns.ledger.moves import Claimed
 from campaigns.pipeline import delivery, renderer
 from mailboxes.models.mailboxes import MAILBOX_PASSWORD
@@ -30,7 +31,8 @@ FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 WHERE b.id = ANY (%s)"""
 
-STEPS = "SELECT id, subject, text_body, html_body, version FROM campaigns_step WHERE id = ANY (%s)"
+STEPS = "SELECT id, subject, text_body, html_body, version, position FROM campaigns_step WHERE id = ANY (%s)"
+WORDINGS = "SELECT id, step_id, subject, text_body, html_body FROM campaigns_variant WHERE id = ANY (%s)"
 
 
 def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: float) -> list[delivery.Lane]:
@@ -45,11 +47,36 @@ def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: floa
     with connection.cursor() as cursor:
         cursor.execute(BOXES, [list(grouped)])
         boxes = cursor.fetchall()
-        cursor.execute(STEPS, [list({message.step_id for message in claimed})])
-        steps = {row[0]: renderer.StepContent(*row) for row in cursor.fetchall()}
-    writer = Rendering(tenant, steps, now, clock)
+        contents, threads = _contents(cursor, claimed)
+    writer = Rendering(tenant, contents, threads, now, clock)
     made = [_lane(tenant, box, grouped[box[0]], writer, clock) for box in boxes]
     return sorted(made, key=lambda lane: -len(lane.letters))
+
+
+def course(claimed: Sequence[Claimed], now: datetime, clock: float) -> following.Course:
+    """What the sequences go on with after each of these messages; times as for `lanes`."""
+    with connection.cursor() as cursor:
+        found = following.load(cursor, {message.id: message.step_id for message in claimed})
+    return following.Course(found, now, clock)
+
+
+Contents = dict[tuple[int, int | None], renderer.StepContent]  # by step and variant
+
+
+def _contents(cursor: Any, claimed: Sequence[Claimed]) -> tuple[Contents, dict[int, tuple[str, ...]]]:
+    """What is to be written, and for follow-ups the ids of the mails that they answer to."""
+    cursor.execute(STEPS, [list({message.step_id for message in claimed})])
+    rows = cursor.fetchall()
+    contents: Contents = {(row[0], None): renderer.StepContent(*row[:5]) for row in rows}
+    later = {row[0] for row in rows if row[5] > 1}
+    threads = following.threads(cursor, [one.id for one in claimed if one.step_id in later]) if later else {}
+    variants = {message.variant_id for message in claimed if message.variant_id}
+    if variants:
+        versions = {row[0]: row[4] for row in rows}
+        cursor.execute(WORDINGS, [list(variants)])
+        for pk, step_id, *wording in cursor.fetchall():
+            contents[step_id, pk] = renderer.StepContent(step_id, *wording, versions[step_id])
+    return contents, threads
 
 
 def _lane(
@@ -133,13 +160,15 @@ def _timeouts() -> Timeouts:
 class Rendering:
     """Makes the function that renders one message; runs in sender threads, on plain values."""
 
-    def __init__(self, tenant: Tenant, steps: dict[int, renderer.StepContent], now: datetime, clock: float) -> None:
+    def __init__(
+        self, tenant: Tenant, contents: Contents, threads: Mapping[int, tuple[str, ...]], now: datetime, clock: float
+    ) -> None:
         self.tenant_id, self.slug, self.address = tenant.pk, tenant.slug, tenant.postal_address
-        self.steps, self.now, self.clock = steps, now, clock
+        self.contents, self.threads, self.now, self.clock = contents, threads, now, clock
         self.public_url = settings.PUBLIC_URL
         self.host = urlsplit(settings.PUBLIC_URL).hostname or "localhost"
         self.keys = _keyring(settings.TOKEN_KEYS)
-        self._skeletons: dict[tuple[int, int, renderer.SenderContent], renderer.Skeleton] = {}
+        self._skeletons: dict[tuple[int, int | None, int, renderer.SenderContent], renderer.Skeleton] = {}
 
     def of(
         self, message: Claimed, sender: renderer.SenderContent, tracking_host: str
@@ -153,6 +182,7 @@ class Rendering:
             message.message_id,
             tokens.sign(self.keys, self.tenant_id, message.id),
             self._date(message),
+            self.threads.get(message.id, ()),
         )
         return rendered.content, rendered.content_hash
 
@@ -161,7 +191,7 @@ class Rendering:
         return _rfc5322(self.now + timedelta(seconds=max(round(message.due_in), 0)))
 
     def _skeleton(self, message: Claimed, sender: renderer.SenderContent, tracking_host: str) -> renderer.Skeleton:
-        key = (message.step_id, message.campaign_id, sender)
+        key = (message.step_id, message.variant_id, message.campaign_id, sender)
         if key not in self._skeletons:
             campaign = renderer.CampaignContent(
                 campaign_id=message.campaign_id,
@@ -171,7 +201,9 @@ class Rendering:
                 list_id_host=self.host,
             )
             base = f"https://{tracking_host}" if tracking_host else self.public_url
-            self._skeletons[key] = renderer.Skeleton.build(self.steps[message.step_id], sender, campaign, base)
+            self._skeletons[key] = renderer.Skeleton.build(
+                self.contents[message.step_id, message.variant_id], sender, campaign, base
+            )
         return self._skeletons[key]
 
 

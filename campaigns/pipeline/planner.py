@@ -57,19 +57,19 @@ FROM plan_pair p
 JOIN plan_box x ON x.mailbox_id = p.mailbox_id
 WHERE p.kind = 0 AND m.id = p.message_id AND m.status = 'deferred'"""
 
-# The row lock comes first and in id order; a retry that was closed meanwhile takes no slot.
+# The row lock comes first and in id order; a retry that was closed or put off meanwhile takes no slot.
 DROP_LOST_RETRIES = """
 WITH picked AS (
     SELECT m.id FROM campaigns_message m JOIN plan_pair p ON p.message_id = m.id
-    WHERE m.status = 'deferred' ORDER BY m.id FOR UPDATE OF m
+    WHERE m.status = 'deferred' AND m.due_at <= %(limit)s ORDER BY m.id FOR UPDATE OF m
 )
 DELETE FROM plan_pair p WHERE p.kind = 0 AND NOT EXISTS (SELECT FROM picked WHERE picked.id = p.message_id)"""
 
-# As with retries: an enrolment that ended while this run was thinking gets no message.
+# As with retries: an enrolment that ended, or was put off, while this run was thinking gets no message.
 DROP_LOST_PEOPLE = """
 WITH picked AS (
     SELECT e.id FROM campaigns_enrolment e JOIN plan_pair p ON p.enrolment_id = e.id AND p.kind > 0
-    WHERE e.due_at IS NOT NULL ORDER BY e.id FOR UPDATE OF e
+    WHERE e.due_at <= %(now)s ORDER BY e.id FOR UPDATE OF e
 )
 DELETE FROM plan_pair p WHERE p.kind > 0 AND NOT EXISTS (SELECT FROM picked WHERE picked.id = p.enrolment_id)"""
 
@@ -81,15 +81,26 @@ WITH going_on AS (
 )
 DELETE FROM plan_pair p WHERE NOT EXISTS (SELECT FROM going_on WHERE going_on.id = p.campaign_id)"""
 
+# Enrolments with consecutive numbers get each wording once, in a turn that the step's key sets anew for every such
+# block: shares are even whenever people are enrolled, nobody can guess them, and steps are independent of each other.
+VARIANT = """v.ids[1 + mod(
+        p.enrolment_id + get_byte(sha256(st.subkey || int8send(p.enrolment_id / cardinality(v.ids))), 0),
+        cardinality(v.ids))]"""
+
 WRITE_MESSAGES = f"""
 INSERT INTO campaigns_message
     (tenant_id, campaign_id, step_id, enrolment_id, contact_id, mailbox_id, status, reason, due_at, not_after, day_on,
-     hour_at, operator, tries, message_id, wire_message_id, reply_text, outcome, planned_at)
+     hour_at, operator, tries, message_id, wire_message_id, reply_text, outcome, planned_at, variant_id)
 SELECT %(tenant)s, p.campaign_id, p.step_id, p.enrolment_id, p.contact_id, p.mailbox_id, 'planned', '', p.due_at,
     {NOT_AFTER}, %(day)s, CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END, p.operator, 0,
-    left(encode(sha256(st.subkey || int8send(p.contact_id)), 'hex'), 26) || '@' || d.name, '', '', '', %(now)s
+    left(encode(sha256(st.subkey || int8send(p.contact_id)), 'hex'), 26) || '@' || d.name, '', '', '', %(now)s,
+    {VARIANT}
 FROM plan_pair p
 JOIN plan_step st ON st.step_id = p.step_id
+LEFT JOIN (
+    SELECT step_id, array_agg(id ORDER BY label, id) AS ids FROM campaigns_variant
+    WHERE step_id IN (SELECT step_id FROM plan_step) GROUP BY step_id
+) AS v ON v.step_id = p.step_id
 JOIN plan_box x ON x.mailbox_id = p.mailbox_id
 JOIN mailboxes_mailbox b ON b.id = p.mailbox_id
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
@@ -165,7 +176,7 @@ def _plan(
     demand.find_retries(cursor, pairs, places, now, day, limit)
     retries = pairing.bind(cursor, places, shared, at_first, tenant_left, 0, hour_ends)
     if retries:
-        cursor.execute(DROP_LOST_RETRIES)
+        cursor.execute(DROP_LOST_RETRIES, {"limit": limit})
         retries -= cursor.rowcount
         receivers.count(cursor, 0)
     places, lefts = pairing.after_bound(cursor, places, at_first)
@@ -187,7 +198,7 @@ def _plan(
     pairing.deal(cursor, places, shared, new_people, need, hour_ends)
 
     cursor.execute("ANALYZE plan_pair")  # before the first join with it, or a long list is read whole
-    cursor.execute(DROP_LOST_PEOPLE)
+    cursor.execute(DROP_LOST_PEOPLE, {"now": now})
     cursor.execute(DROP_STOPPING, {"campaigns": list(lefts)})
     full = pairing.bounds(cursor, places, shared, at_first)
     values = {

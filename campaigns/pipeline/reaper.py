@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.db import connection, transaction
 
-from campaigns.ledger import covering, moves
+from campaigns.ledger import covering, following, moves
+from campaigns.models import Campaign
 from campaigns.pipeline import windows
 from tenants.models import Tenant
 
@@ -38,7 +39,27 @@ WHERE c.tenant_id = %s AND c.status = 'running' AND c.enrol_until IS NULL
   AND NOT EXISTS (
     SELECT FROM campaigns_message m
     WHERE m.campaign_id = c.id AND m.status IN ('planned', 'claimed', 'committing', 'deferred'))
+  AND NOT EXISTS (
+    SELECT FROM campaigns_message m JOIN campaigns_enrolment e ON e.id = m.enrolment_id AND e.status = 'active'
+    WHERE m.campaign_id = c.id AND m.status = 'uncertain'
+      AND e.step < (SELECT max(position) FROM campaigns_step s WHERE s.campaign_id = c.id))
 RETURNING c.id"""
+
+# Their slot's time is the earliest at which they may have gone; who stands elsewhere by now does not wait for them.
+DOUBTED = """
+SELECT m.id, m.due_at, c.doubt FROM campaigns_campaign c
+JOIN campaigns_message m ON m.campaign_id = c.id AND m.status = 'uncertain'
+JOIN campaigns_step st ON st.id = m.step_id
+JOIN campaigns_enrolment e ON e.id = m.enrolment_id AND e.status = 'active' AND e.due_at IS NULL
+    AND e.step = st.position
+WHERE c.tenant_id = %(tenant)s AND m.due_at <= now() - make_interval(secs => %(seconds)s)
+ORDER BY m.id LIMIT 1000 FOR UPDATE OF m SKIP LOCKED"""
+
+STOP_DOUBTED = """
+UPDATE campaigns_enrolment e SET status = 'stopped', stop_reason = 'uncertain', due_at = NULL, waits_for = ''
+WHERE e.id IN (
+    SELECT e.id FROM campaigns_message m JOIN campaigns_enrolment e ON e.id = m.enrolment_id
+    WHERE m.id = ANY (%s) AND e.status = 'active' ORDER BY e.id FOR UPDATE OF e)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +101,10 @@ def take_back_missed(tenant: Tenant, now: datetime) -> int:
 
 
 def complete(tenant: Tenant) -> list[int]:
-    """Close the campaigns of which nothing is due or under way; return their ids. Uncertain mail does not wait."""
+    """Close the campaigns of which nothing is due or under way; return their ids.
+
+    Uncertain mail counts only while a step might follow it.
+    """
     with connection.cursor() as cursor:
         cursor.execute(COMPLETE, [tenant.pk])
         return [row[0] for row in cursor.fetchall()]
@@ -120,14 +144,36 @@ def close_cancelled(tenant: Tenant) -> int:
 
 
 def give_up(tenant: Tenant, seconds: float) -> int:
-    """End retries that are older than the time after which a mail is given up, wherever they wait."""
+    """End retries that are older than the time after which a mail is given up, wherever they wait.
+
+    Those that a conversation holds back were not tried meanwhile, so their time does not pass.
+    """
     return moves.close(
-        "m.tenant_id = %(tenant)s AND m.status = 'deferred' "
+        "m.tenant_id = %(tenant)s AND m.status = 'deferred' AND m.reason <> 'conversation' "
         "AND m.planned_at <= now() - make_interval(secs => %(seconds)s)",
         {"tenant": tenant.pk, "seconds": seconds},
         status="failed",
         reason="gave_up",
     )
+
+
+@transaction.atomic
+def decide_doubts(tenant: Tenant, seconds: float) -> int:
+    """Do as each campaign wants with sequences whose last mail has been uncertain for so long; return how many.
+
+    The mail itself stays uncertain: evidence or an operator may still say what became of it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(DOUBTED, {"tenant": tenant.pk, "seconds": seconds})
+        rows = cursor.fetchall()
+        ended = [pk for pk, _, doubt in rows if doubt == Campaign.Doubt.STOP]
+        going = {pk: due_at for pk, due_at, doubt in rows if doubt == Campaign.Doubt.GO_ON}
+        if ended:
+            cursor.execute(STOP_DOUBTED, [ended])
+        if going:
+            cursor.execute("SELECT now()")
+            following.advance(cursor, going, not_before=cursor.fetchone()[0])
+    return len(rows)
 
 
 def ensure_months(now: datetime) -> None:

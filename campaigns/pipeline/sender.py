@@ -87,9 +87,8 @@ def _database_now() -> tuple[datetime, float]:
 def _send(tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime, clock: float) -> dict[str, int]:
     halts = delivery.Halts(stopping, set())
     lanes = loading.lanes(tenant, claimed, now, clock)
-    writer = LedgerWriter(
-        tenant.pk, token, policy(), frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0)
-    )
+    gaps = frozenset(lane.mailbox_id for lane in lanes if lane.gap_seconds > 0)
+    writer = LedgerWriter(tenant.pk, token, policy(), gaps, loading.course(claimed, now, clock))
     writer.hold([message.id for message in claimed])
     writer.start()
     started, complete = time.monotonic(), True

@@ -20,6 +20,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from campaigns.ledger import outcomes
+from campaigns.ledger.following import LAST_STEPS, Course
 from campaigns.ledger.outcome import Outcome
 from campaigns.pipeline.delivery import Letter, Stop
 from outreach.common import isolation, repeating
@@ -70,9 +71,11 @@ class LedgerWriter(threading.Thread):
     written here: they wait in `stops` for the job's own thread, which calls services.
     """
 
-    def __init__(self, tenant_id: int, token: UUID, policy: outcomes.Policy, gaps: frozenset[int]) -> None:
+    def __init__(
+        self, tenant_id: int, token: UUID, policy: outcomes.Policy, gaps: frozenset[int], course: Course = LAST_STEPS
+    ) -> None:
         super().__init__(name="ledger-writer", daemon=True)
-        self.tenant_id, self.token, self.policy, self.gaps = tenant_id, token, policy, gaps
+        self.tenant_id, self.token, self.policy, self.gaps, self.course = tenant_id, token, policy, gaps, course
         self.stops: deque[Stop] = deque()
         self.commits = 0
         self.counts: dict[str, int] = {}
@@ -197,6 +200,7 @@ class LedgerWriter(threading.Thread):
                 stamped_mailboxes=[request.letter.mailbox_id for request in group.requests if request.gap],
                 settled=group.settled,
                 released=group.released,
+                course=self.course,
             )
         self.commits += 1
         return granted

@@ -10,10 +10,10 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 
-from campaigns import calendars, templating
+from campaigns import calendars
 from campaigns.ledger import moves, planning
-from campaigns.models import Campaign, ContactList, ListEntry, Message, Step
-from campaigns.services import canaries, preflighting, specs
+from campaigns.models import Campaign, ContactList, ListEntry, Message
+from campaigns.services import canaries, preflighting, specs, steps
 from mailboxes.models import Pool
 from outreach.common import repeating
 from outreach.common.errors import BadInput, InvalidMove
@@ -73,11 +73,8 @@ def create(tenant: Tenant, spec: Mapping[str, Any], *, actor: Actor) -> Campaign
             campaign.save(force_insert=True)
     except IntegrityError as error:
         raise BadInput(f"name: there is already a campaign {campaign.name!r}; choose another name.") from error
-    for position, values in enumerate(plan.steps, start=1):
-        step = Step(tenant=tenant, campaign=campaign, position=position, **values)
-        if step.subject and (step.text_body or step.html_body):  # a draft may lack them; what it has must be sound
-            _compiled(step)
-        step.save(force_insert=True)
+    for position, step_plan in enumerate(plan.steps, start=1):
+        steps.write(campaign, step_plan, position=position)
     audit.record(actor, "campaign.created", campaign)
     return campaign
 
@@ -88,13 +85,6 @@ def _named(model: Any, tenant: Tenant, name: str, place: str) -> Any:
         known = ", ".join(model.objects.filter(tenant=tenant, archived_at=None).values_list("name", flat=True)[:10])
         raise BadInput(f"{place}: there is no {place} {name!r}; there is {known or 'none yet'}.", field=place)
     return found
-
-
-def _compiled(step: Step) -> templating.CompiledStep:
-    """The step's parts, parsed. Raises BadInput or TemplateTooCostly with step, part, line and remedy."""
-    return templating.compile_step(
-        step.subject, step.text_body, step.html_body, step=f"Step {step.position}", is_first=step.position == 1
-    )
 
 
 def preflight(campaign: Campaign) -> list[str]:

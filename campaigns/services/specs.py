@@ -17,10 +17,18 @@ total_cap: 50000                         # messages in all, follow-ups included
 handover: wait                           # or new_thread, stop: of threads whose mailbox is taken out of use
 canary: {size: 50, hours: 24}            # or no: everybody at once, imports never mailed before too
 balancing_test: Why our interest outweighs theirs, where the basis is a legitimate interest.
+stop_on_colleague: false                 # an answer from the same company ends the sequence too
+doubt: stop                              # or go_on: when nobody knows for 72 hours whether a mail went out
+
+A block of `steps` has subject, text, html, and from the second on when it follows the one before: delay_hours, and
+delay_days that count working days. Instead of one wording it may have `variants`, a list of blocks with label,
+subject, text, html; each goes to an equal share of the people.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
@@ -34,16 +42,27 @@ HANDOVERS = ("wait", "new_thread", "stop")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = frozenset(
     {"name", "pool", "list", "subject", "text", "html", "steps", "window", "pace", "batch_size", "daily_cap"}
-    | {"total_cap", "handover", "canary", "balancing_test"}
+    | {"total_cap", "handover", "canary", "balancing_test", "stop_on_colleague", "doubt"}
 )
 CANARY_KEYS = frozenset({"size", "hours"})
 MOST_CANARY = 10_000
-STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours"})
+STEP_KEYS = frozenset({"subject", "text", "html", "delay_hours", "delay_days", "variants"})
+VARIANT_KEYS = frozenset({"label", "subject", "text", "html"})
+DOUBTS = ("stop", "go_on")
+MAX_VARIANTS = 10
 WINDOW_KEYS = frozenset({"from", "until", "days", "zone", "holidays"})
 HOLIDAYS = {"closed": True, "open": False}
 MAX_BODY_CHARS = 200_000
 MAX_STEPS = 20
 MOST = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """Field values of a step, and of its variants where it has some; its own wording is the first one's then."""
+
+    values: dict[str, Any]
+    variants: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +72,7 @@ class Plan:
     campaign: dict[str, Any]
     pool: str
     contact_list: str
-    steps: list[dict[str, Any]]
+    steps: list[StepPlan]
 
 
 def read(spec: Any) -> Plan:
@@ -79,6 +98,14 @@ def read(spec: Any) -> Plan:
         values |= _canary(spec["canary"])
     if "balancing_test" in spec:
         values["balancing_test"] = _text(spec, "balancing_test", "", MAX_BODY_CHARS)
+    if "doubt" in spec:
+        if spec["doubt"] not in DOUBTS:
+            raise BadInput(f"doubt: {spec['doubt']!r} is none of {', '.join(DOUBTS)}.", field="doubt")
+        values["doubt"] = spec["doubt"]
+    if "stop_on_colleague" in spec:
+        if not isinstance(spec["stop_on_colleague"], bool):
+            raise BadInput("stop_on_colleague: write true or false.", field="stop_on_colleague")
+        values["stop_on_colleague"] = spec["stop_on_colleague"]
     values |= _window(spec.get("window", {}))
     return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
 
@@ -131,27 +158,63 @@ def _number(mapping: Mapping[str, Any], key: str, low: int, high: int, place: st
     return value
 
 
-def _steps(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _steps(spec: Mapping[str, Any]) -> list[StepPlan]:
     single = {key: spec[key] for key in ("subject", "text", "html") if key in spec}
     if "steps" in spec and single:
         raise BadInput("steps: write the subject and text either at the top or under steps, not both.", field="steps")
     blocks = spec.get("steps", [single] if single else [])
     if not isinstance(blocks, list) or len(blocks) > MAX_STEPS:
         raise BadInput(f"steps: a list of at most {MAX_STEPS} blocks with subject and text.", field="steps")
-    return [_step(block, number) for number, block in enumerate(blocks, start=1)]
+    return [read_step(block, number) for number, block in enumerate(blocks, start=1)]
 
 
-def _step(block: Any, number: int) -> dict[str, Any]:
+def read_step(block: Any, number: int) -> StepPlan:
+    """Check the block of one step; raise BadInput with the place and the remedy."""
     place = f"step {number}: "
     if not isinstance(block, Mapping):
         raise BadInput(f"{place}is not a block with subject and text.", step=number)
     _known(block, STEP_KEYS, place)
+    variants = _variants(block, place)
+    delays = {
+        "delay_hours": _number(block, "delay_hours", 0, 24 * 365) if "delay_hours" in block else 0,
+        "delay_days": _number(block, "delay_days", 0, 365) if "delay_days" in block else 0,
+    }
+    wording = {name: variants[0][name] for name in WORDING} if variants else _wording(block, place)
+    return StepPlan(wording | delays, variants)
+
+
+WORDING = ("subject", "text_body", "html_body")
+
+
+def digest(plan: StepPlan) -> str:
+    """A mark of everything that a step says and when, for a second person's agreement."""
+    return hashlib.sha256(json.dumps([plan.values, plan.variants], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _wording(block: Mapping[str, Any], place: str) -> dict[str, Any]:
     return {
         "subject": _text(block, "subject", place, 500),
         "text_body": _text(block, "text", place, MAX_BODY_CHARS),
         "html_body": _text(block, "html", place, MAX_BODY_CHARS),
-        "delay_hours": _number(block, "delay_hours", 0, 24 * 365) if "delay_hours" in block else 0,
     }
+
+
+def _variants(step: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
+    blocks = step.get("variants", [])
+    if not isinstance(blocks, list) or len(blocks) > MAX_VARIANTS or len(blocks) == 1:
+        raise BadInput(f"{place}variants: a list of 2 to {MAX_VARIANTS} blocks.", field="variants")
+    if blocks and any(key in step for key in ("subject", "text", "html")):
+        raise BadInput(f"{place}write subject and text either in the step or in its variants.", field="variants")
+    made = []
+    for number, block in enumerate(blocks):
+        if not isinstance(block, Mapping):
+            raise BadInput(f"{place}variants: each is a block with label, subject and text.", field="variants")
+        _known(block, VARIANT_KEYS, f"{place}variants: ")
+        label = _text(block, "label", f"{place}variants: ", 20) or "ABCDEFGHIJ"[number]
+        made.append({"label": label, **_wording(block, f"{place}variant {label}: ")})
+    if len({each["label"] for each in made}) < len(made):
+        raise BadInput(f"{place}variants: two have the same label.", field="variants")
+    return made
 
 
 def _window(window: Any) -> dict[str, Any]:

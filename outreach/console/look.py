@@ -63,6 +63,7 @@ NAVIGATION: list[dict[str, Any]] = [
     models(
         _("People"),
         (_("Contacts"), "group", "campaigns_contact", "campaigns.view"),
+        (_("Conversations"), "forum", "campaigns_conversation", "campaigns.view"),
         (_("Lists"), "list_alt", "campaigns_contactlist", "campaigns.view"),
         (_("Imports of contacts"), "upload_file", "campaigns_contactimport", "campaigns.view"),
         (_("Uploaded contacts"), "drive_folder_upload", "campaigns_contactupload", "campaigns.view"),

@@ -147,3 +147,55 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(act, state):
     assert won.status_code == 200
     is_problem(lost, 409, "invalid_move")
     assert Enrolment.objects.filter(campaign=campaign).count() == (20 if act == "start" else 0)
+
+
+def test_an_answer_is_marked_and_the_conversation_released(ours, api):
+    message = next(row for row in ours.messages if row.status == "sent")
+    place = f"contacts/{message.contact_id}/"
+
+    told = api.post(place + "answered/", {"message": message.pk}).json()
+    assert (told["id"], told["conversation_via"], told["quiet_until"]) == (message.contact_id, "api", None)
+    assert api.get(place).json()["conversation_since"] == told["conversation_since"]
+    assert [row["id"] for row in api.get("contacts/?in_conversation=true").json()["results"]] == [message.contact_id]
+    message.refresh_from_db()
+    assert message.outcome == "replied"
+    free = api.post(place + "release/", {"reason": "bought", "quiet_days": 2}).json()
+    assert (free["conversation_since"], free["quiet_until"] is not None) == (None, True)
+    api.post(place + "release/")
+    is_problem(api.post(place + "release/"), 409, "invalid_move")
+
+
+def test_who_is_not_interested_is_left_alone(ours, api):
+    message = next(row for row in ours.messages if row.status == "sent")
+
+    told = api.post(f"contacts/{message.contact_id}/not-interested/", {"message": message.pk, "quiet_days": 10}).json()
+
+    assert (told["conversation_since"], told["quiet_until"] is not None) == (None, True)
+    assert Enrolment.objects.get(pk=message.enrolment_id).stop_reason == "not_interested"
+
+
+def test_an_answer_to_somebody_elses_mail_is_no_answer(ours, api):
+    message, other = ours.messages[:2]
+
+    answer = api.post(f"contacts/{message.contact_id}/answered/", {"message": other.pk})
+
+    is_problem(answer, 404, "missing")
+    assert Contact.objects.filter(conversation_since__isnull=False).count() == 0
+
+
+def test_a_key_that_may_not_talk_with_people_marks_nothing(ours):
+    looking = Api(key_of(ours.tenant, "campaigns.view"))
+
+    is_problem(looking.post(f"contacts/{ours.people[0].pk}/answered/"), 403, "not_allowed")
+
+    assert Contact.objects.filter(conversation_since__isnull=False).count() == 0
+
+
+def test_a_step_of_a_launched_campaign_is_revised(ours, api):
+    body = {"position": 1, "step": {"subject": "Better", "text": "Hello"}, "reason": "a typo"}
+
+    answer = api.post(f"campaigns/{ours.campaign.pk}/revise/", body)
+
+    assert (answer.status_code, answer.json()["version"], answer.json()["variants"]) == (201, 2, [])
+    is_problem(api.post(f"campaigns/{ours.campaign.pk}/revise/", body | {"position": 7}), 404, "missing")
+    is_problem(api.post(f"campaigns/{ours.campaign.pk}/revise/", body | {"step": {"colour": "red"}}), 400, "bad_input")

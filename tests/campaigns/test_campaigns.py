@@ -148,13 +148,16 @@ def test_a_field_that_nobody_has_is_named(tenant):
     assert [sentence.split(",")[0] for sentence in campaigns.preflight(campaign)] == ["Step 1 writes {{ title }}"]
 
 
-def test_follow_ups_do_not_start_before_replies_can_be_read(tenant):
-    two = {"steps": [{"subject": "a", "text": "b"}, {"subject": "c", "text": "d", "delay_hours": 72}]}
-    spec = {key: value for key, value in SPEC.items() if key not in ("subject", "text")} | two
+def test_every_step_and_each_of_its_wordings_is_looked_over_before_the_start(tenant):
+    variants = [{"label": label, "subject": "c", "text": text} for label, text in (("A", "{{ plan }}"), ("B", ""))]
+    steps = {"steps": [{"subject": "a", "text": "b"}, {"variants": variants, "delay_days": 3}]}
+    spec = {key: value for key, value in SPEC.items() if key not in ("subject", "text")} | steps
     campaign = campaigns.create(tenant, spec, actor=SYSTEM)
 
-    with pytest.raises(NotReady, match="several steps"):
-        campaigns.start(campaign, actor=SYSTEM)
+    assert [sentence[:24] for sentence in campaigns.preflight(campaign)] == [
+        "Step 2, variant A writes",
+        "Step 2, variant B has no",
+    ]
 
 
 def test_starting_enrols_the_list_freezes_the_step_and_asks_for_a_plan(tenant):

@@ -15,7 +15,8 @@ READS = {
     "campaigns.preflighting.require_no_errors", "campaigns.preflighting.said", "campaigns.specs.name_of",
     "tenants.approvals.still_covers",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
-    "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
+    "campaigns.specs.digest", "campaigns.specs.read", "campaigns.specs.read_step", "campaigns.steps.current",
+    "campaigns.steps.wordings", "campaigns.stops.parse_until", "campaigns.stops.standing",
     "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find",
@@ -86,6 +87,7 @@ PARTS = {
     "campaigns.contact_stage.keep_again",
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
+    "campaigns.steps.write",  # part of a new campaign or of a revision
     "campaigns.suppression.push",
     "campaigns.suppression_lists.of_opt_outs",  # of recording an opt-out, like the next one
     "campaigns.suppression_lists.taking",

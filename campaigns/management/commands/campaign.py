@@ -1,4 +1,4 @@
-"""campaign create FILE | check | start | schedule | unschedule | pause | recall | resume | cancel | clone | status."""
+"""campaign create FILE, check, start, schedule, pause, recall, resume, cancel, clone, revise, status and others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import transaction
 
 from campaigns.models import Campaign
 from campaigns.pipeline.preflight import probing
-from campaigns.services import campaigns, cloning, preflighting, scheduling
+from campaigns.services import campaigns, cloning, preflighting, scheduling, steps
 from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
@@ -43,7 +43,8 @@ class Command(BaseCommand):
         create = acts.add_parser("create", help="a draft from a YAML file")
         create.add_argument(
             "file",
-            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap, handover",
+            help="keys: name, pool, list, subject, text, html or steps, window, pace, batch_size, daily_cap, "
+            "handover, stop_on_colleague, doubt",
         )
         acting.add_arguments(create, writes=True)
         for act, help_text in (
@@ -72,6 +73,13 @@ class Command(BaseCommand):
             if act in ("pause", "recall", "resume", "cancel", "unschedule"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
             acting.add_arguments(one, writes=act in ACTS)
+        revise = acts.add_parser("revise", help="change a step of a launched campaign: a new version")
+        revise.add_argument("campaign", help="its name, or its id")
+        revise.add_argument("position", type=int, help="which step, from 1")
+        revise.add_argument("file", help="YAML with subject, text, html or variants, delay_days, delay_hours")
+        revise.add_argument("--reason", default="", help="stands in the audit")
+        second_person.add_arguments(revise)
+        acting.add_arguments(revise)
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
@@ -108,6 +116,8 @@ class Command(BaseCommand):
         given = {"reason": options["reason"]} if "reason" in options else {}
         if not all(yaml_files.storable(text) for text in given.values()):
             raise BadInput("--reason: holds bytes that are no text.")
+        if act == "revise":
+            return self._revise(campaign, who, options)
         if act in ("start", "schedule"):
             given = {"approval": options["approval"], "accept": options["accept"]}
         if act == "schedule":
@@ -127,6 +137,14 @@ class Command(BaseCommand):
         report = preflighting.look(campaign)
         found = {"campaign": campaign.pk, "name": campaign.name, **report.as_dict(campaign.accepted_warnings)}
         return found | {"missing": [str(finding.sentence) for finding in report.errors]}
+
+    def _revise(self, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
+        block = yaml_files.read(Path(options["file"]))
+        with second_person.asked(who, options), dry_runs.perhaps(options["dry_run"]):
+            step = steps.revise(
+                campaign, options["position"], block, actor=who, reason=options["reason"], approval=options["approval"]
+            )
+            return {"campaign": campaign.pk, "step": step.pk, "position": step.position, "version": step.version}
 
     def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:

@@ -30,12 +30,13 @@ GOING = (Campaign.Status.RUNNING, Campaign.Status.SCHEDULED)
 CAMPAIGNS = """
 SELECT c.id, c.name, c.status, c.pool_id, c.window_from, c.window_until, c.window_days, c.window_zone, c.holidays,
     c.pace, c.daily_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at, c.scheduled_for,
-    coalesce(al.reserved, 0) AS reserved, st.positions, st.delays
+    coalesce(al.reserved, 0) AS reserved, st.positions, st.delays, st.delay_days
 FROM campaigns_campaign c
 JOIN LATERAL (
-    SELECT array_agg(position ORDER BY position) AS positions, array_agg(delay_hours ORDER BY position) AS delays
+    SELECT array_agg(position ORDER BY position) AS positions, array_agg(delay_hours ORDER BY position) AS delays,
+        array_agg(delay_days ORDER BY position) AS delay_days
     FROM (
-        SELECT DISTINCT ON (position) position, delay_hours FROM campaigns_step
+        SELECT DISTINCT ON (position) position, delay_hours, delay_days FROM campaigns_step
         WHERE campaign_id = c.id ORDER BY position, version DESC
     ) AS latest
 ) AS st ON st.positions IS NOT NULL
@@ -206,6 +207,7 @@ class _Counted:
             pool_id=row["pool_id"],
             window=windows.Window(row["window_from"], row["window_until"], frozenset(row["window_days"])),
             delays=tuple(row["delays"]),
+            delay_days=tuple(row["delay_days"]) if any(row["delay_days"]) else (),
             demand=_demands(self.demand[pk]),
             booked=_demands(self.booked[pk]),
             bound=dict(self.bound[pk]),

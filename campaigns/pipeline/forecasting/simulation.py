@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from campaigns import calendars
 from campaigns.pipeline.forecasting import openings
 from campaigns.pipeline.forecasting.openings import Stretch
 from campaigns.pipeline.forecasting.queues import Queue, level
@@ -63,6 +64,7 @@ class Simulation:
         starts = openings.day_starts(days, world.zone)
         self.ends = starts[1:]
         self.lanes, self.lane_of = openings.lanes(world.work, now, starts[-1])
+        self.place_of = {lane: calendars.parse(place) for (_, place), lane in reversed(self.lane_of.items())}
         self.stretches = openings.stretches(self.lanes, starts, now)
         self.queues = [Queue() for _ in self.lanes]
         self.tracks = [self._track(work) for work in world.work]
@@ -311,7 +313,8 @@ class Simulation:
         track.left -= amount
         self.pools[track.work.pool_id].sent[n] += amount
         if step + 1 < len(track.work.delays):
-            self.queues[lane].add(at + timedelta(hours=track.work.delays[step + 1]), step + 1, amount)
+            due_at = track.work.due_at(step + 1, at, self.place_of[lane])
+            self.queues[lane].add(due_at, step + 1, amount)
         if track.left < LITTLE and track.done_on is None:
             track.done_on = self.days[n]
 

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from campaigns import sequences
+from campaigns.calendars import Place
 from campaigns.pipeline.windows import Window
 from mailboxes import capacity
 
@@ -41,9 +43,9 @@ class Demand:
 class Work:
     """A campaign: its window, what it still has to send, and what of that belongs to which mailboxes.
 
-    `delays` are hours of each step after the one before. `booked` are messages that have a slot today already. `bound`
-    tells by the place of their group how many people belong to which mailboxes; those of `stopped` belong to mailboxes
-    that send nothing at present, and are not in `demand`.
+    `delays` are hours of each step after the one before, `delay_days` working days besides. `booked` are messages
+    that have a slot today already. `bound` tells by the place of their group how many people belong to which
+    mailboxes; those of `stopped` belong to mailboxes that send nothing at present, and are not in `demand`.
     """
 
     id: int
@@ -59,6 +61,13 @@ class Work:
     daily_cap: int | None = None
     reserved: int = 0
     status: str = "running"
+    delay_days: tuple[int, ...] = ()
+
+    def due_at(self, step: int, sent_at: datetime, place: Place) -> datetime:
+        """When that step (from 0) may follow one that left then."""
+        days = self.delay_days[step] if self.delay_days else 0
+        open_days = sequences.Calendar(place.zone, self.window.opens, self.window.days, place.calendar)
+        return sequences.due_at(sent_at, self.delays[step], days, open_days)
 
 
 @dataclass(frozen=True, slots=True)

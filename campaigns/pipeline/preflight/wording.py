@@ -24,9 +24,6 @@ def steps(ground: Ground) -> Iterator[Finding]:
     if not ground.wordings:
         text = _("The campaign has no step, so there is nothing to send.")
         yield Finding("no_step", Level.ERROR, text, rows=ground.own_page)
-    if len({each.position for each in ground.wordings}) > 1:
-        text = _("The campaign has several steps; follow-ups need reply reading, so only one step is sent so far.")
-        yield Finding("several_steps", Level.ERROR, text, rows=page)
     for each in ground.wordings:
         lacks = []
         if not each.subject.strip():

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from django.utils.timezone import now
 
-from campaigns.models import Suppression
-from campaigns.services import campaigns, stops, suppression, suppression_lists
+from campaigns.models import Campaign, Enrolment, Step, Suppression
+from campaigns.services import campaigns, specs, steps, stops, suppression, suppression_lists
 from mailboxes.edits import Wish
 from mailboxes.models import Mailbox, ProviderAccount, RampPlan
 from mailboxes.services import domain_ramp, editing, exporting, mailboxes, providers, ramp
@@ -41,6 +41,19 @@ class Case:
         box = factories.mailbox(tenant)
         self.subject = factories.campaign(tenant, box.pool, listed)
         self.service, self.done = campaigns.start, lambda row: row.status == "running"
+
+    def _campaign_revise(self, tenant):
+        listed = factories.contact_list(tenant)
+        draft = factories.campaign(tenant, factories.mailbox(tenant).pool, listed)
+        Step.objects.filter(campaign=draft).update(frozen_at=now())
+        Campaign.objects.filter(pk=draft.pk).update(status="running", started_at=now())
+        for person in factories.people(tenant, listed, 6):
+            Enrolment.objects.create(tenant=tenant, campaign=draft, contact=person, zone="UTC", due_at=now())
+        block = {"subject": "Another question", "text": "Hello again"}
+        self.subject = Campaign.objects.get(pk=draft.pk)
+        self.asks = {"step": 1, "wording": specs.digest(specs.read_step(block, 1))}
+        self.service = lambda row, **more: steps.revise(row, 1, block, **more)
+        self.done = lambda row: row.steps.filter(version=2).exists()
 
     def _mailbox_raise_cap(self, tenant):
         self.subject, self.given = factories.mailbox(tenant, daily_cap=40), {"daily_cap": 80}

@@ -30,6 +30,7 @@ def second(tenant):
 @pytest.fixture(
     params=[
         "campaign.launch",
+        "campaign.revise",
         "mailbox.raise_cap",
         "mailbox.leave_ramp",
         "domain.leave_ramp",
