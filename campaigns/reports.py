@@ -279,7 +279,8 @@ def wordings(step: Step) -> list[Heard]:
             WORDINGS, {"campaign": step.campaign_id, "step": step.pk, "bounced": list(sequences.NOT_RECEIVED)}
         )
         found = {row[0]: row[1:] for row in cursor.fetchall()}
-    labels = {each.pk: each.label for each in step.variants.all()} or {None: ""}
+    labels: dict[int | None, str] = {each.pk: each.label for each in step.variants.all()}
+    labels = labels or {None: ""}
     return [_heard(pk, label, found.get(pk, (0, 0, 0, 0, 0))) for pk, label in labels.items()]
 
 

@@ -63,7 +63,9 @@ def write(
     for values in plan.variants:
         Variant.objects.create(tenant_id=campaign.tenant_id, step=step, **values)
     for wording in wordings(step):
-        if wording.subject and wording.text_body:  # a draft may lack them; what it has must be sound
+        if wording.subject and (
+            wording.text_body or wording.html_body
+        ):  # a draft may lack them; what it has must be sound
             wording.compiled()
     return step
 
@@ -96,8 +98,8 @@ def revise(
     used = approvals.require(actor, "campaign.revise", campaign, approval=approval, step=position, wording=digest)
     step = write(campaign, plan, position=position, version=before.version + 1, is_frozen=True)
     for wording in wordings(step):  # unlike a draft's, all of it is sent as it is
-        if not wording.text_body.strip():
-            raise BadInput(f"{wording.name} has no text; every message needs a plain text part.", part="text")
+        if not wording.text_body.strip() and not wording.html_body.strip():
+            raise BadInput(f"{wording.name} has no text and no html; write one of them.", part="text")
         wording.compiled()
     audit.record(
         actor, "step.revised", step, reason=reason, before=before.pk, after=step.version, approval=used and used.pk
