@@ -25,7 +25,7 @@ OF_CONTACT = """CASE
         WHEN ct.conversation_since IS NOT NULL THEN 'conversation'
         WHEN ct.quiet_until > %(now)s THEN 'quiet'
     END"""
-SPELLED = "lower(ct.email) <> ct.email_key"  # the key is of all spellings, and entries of this one hold as well
+SPELLED = "ct.company_domain = ''"  # where one person has several spellings: an entry may be of another one
 IN_CONVERSATION = "ct.conversation_since IS NOT NULL OR ct.quiet_until > %(now)s"  # asked about retries too
 UNTIL_OF_CONTACT = """CASE
         WHEN ct.validity = 'invalid' OR ct.basis_expires_on < %(day)s THEN NULL

@@ -152,8 +152,8 @@ def _contact(address: str, slug: str | None, who: Actor) -> Contact:
         tenant = tenants.find(slug)
         who.require("campaigns.view", tenant)
         rows = rows.filter(tenant=tenant)
-    key = addresses.parse(address).key
-    found = list(rows.filter(address_hash=suppression.hasher().address(key), email_key=key)[:2])
+    key = addresses.parse(address).identity
+    found = list(rows.filter(address_hash=suppression.hasher().address(key))[:2])
     if not found:
         raise Missing(f"There is no contact {address!r}.")
     if len(found) > 1:
