@@ -74,8 +74,8 @@ def _contents(cursor: Any, claimed: Sequence[Claimed]) -> tuple[Contents, dict[i
     if variants:
         versions = {row[0]: row[4] for row in rows}
         cursor.execute(WORDINGS, [list(variants)])
-        for pk, step_id, *wording in cursor.fetchall():
-            contents[step_id, pk] = renderer.StepContent(step_id, *wording, versions[step_id])
+        for pk, step_id, subject, text, html in cursor.fetchall():
+            contents[step_id, pk] = renderer.StepContent(step_id, subject, text, html, versions[step_id])
     return contents, threads
 
 
