@@ -5,7 +5,6 @@ from __future__ import annotations
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
@@ -63,10 +62,6 @@ class ConversationAdmin(IndexedSearch, TenantAdmin):
     sortable_by = ()
     actions = ("release",)
     fields = ("person", "name", "company", "conversation_since", "how", "quiet_until", "waiting", "tenant")
-
-    def get_queryset(self, request):
-        held = Q(conversation_since__isnull=False) | Q(quiet_until__gt=now())
-        return super().get_queryset(request).filter(held)
 
     def get_changelist_instance(self, request):
         """With the campaigns that wait, counted for the people of this page alone."""

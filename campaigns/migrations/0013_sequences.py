@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "conversations",
                 "ordering": ("-conversation_since",),
                 "proxy": True,
+                "base_manager_name": "objects",
                 "indexes": [],
                 "constraints": [],
             },

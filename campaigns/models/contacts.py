@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from tenants.models import TenantForeignKey, TenantOwned
@@ -138,11 +141,21 @@ class Contact(TenantOwned):
         return self.email
 
 
+class Held(models.Manager["Conversation"]):
+    """Those to whom no campaign writes now."""
+
+    def get_queryset(self) -> models.QuerySet[Conversation]:
+        return super().get_queryset().filter(Q(conversation_since__isnull=False) | Q(quiet_until__gt=Now()))
+
+
 class Conversation(Contact):
     """A contact as somebody with whom a person talks, or who is left alone for a while: what the console lists."""
 
+    objects: ClassVar[models.Manager[Conversation]] = Held()
+
     class Meta:
         proxy = True
+        base_manager_name = "objects"
         ordering = ("-conversation_since",)
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")

@@ -144,11 +144,10 @@ def _answered(
 def _locked(contact: Contact, message: Message | None) -> Contact:
     """The contact, locked with the message, with what waits for it, and for its colleagues in that campaign."""
     contact = Contact.objects.select_for_update(no_key=True).get(pk=contact.pk)
-    conversation.lock(
-        contact.pk,
-        message_id=message.pk if message else None,
-        campaign_id=message.campaign_id if message else None,
-    )
+    if message is None:
+        conversation.lock(contact.pk)
+    else:
+        conversation.lock(contact.pk, message_id=message.pk, campaign_id=message.campaign_id)
     return contact
 
 

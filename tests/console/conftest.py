@@ -17,6 +17,7 @@ from campaigns.models import (
     Attempt,
     Batch,
     Canary,
+    Contact,
     ContactImport,
     Enrolment,
     ImportedContact,
@@ -203,6 +204,7 @@ class World:
             tenant=self.tenant, campaign=self.campaign, state="passed", size=50, hours=24, threshold=0, since=now(),
             held_until=now(), decided_at=now(), sent=50,
         )  # fmt: skip
+        Contact.objects.filter(pk=self.people[-1].pk).update(conversation_since=now(), conversation_via="reply")
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(

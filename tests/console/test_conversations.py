@@ -24,11 +24,15 @@ def test_who_is_in_conversation_stands_in_a_list_with_when_and_how(world, as_chi
 
     page = as_chief.get(reverse(LIST))
 
-    assert {row.pk for row in page.context["cl"].result_list} == {talking.pk, quiet.pk}
+    assert {row.pk for row in page.context["cl"].result_list} == {
+        talking.pk,
+        quiet.pk,
+        world.people[-1].pk,
+    }
     assert "marked by staff" in page.content.decode()
     assert other.email not in page.content.decode()
     only = as_chief.get(reverse(LIST), {"standing": "talking"})
-    assert [row.pk for row in only.context["cl"].result_list] == [talking.pk]
+    assert [row.pk for row in only.context["cl"].result_list] == [talking.pk, world.people[-1].pk]
 
 
 def test_a_release_asks_why_and_for_how_long(world, as_chief):

@@ -6,10 +6,8 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db.models import Q
-from django.utils.timezone import now
 
-from campaigns.models import Contact
+from campaigns.models import Contact, Conversation
 from campaigns.services import conversations, replies
 from outreach.common import addresses, dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, OutreachError
@@ -52,8 +50,8 @@ class Command(BaseCommand):
         self._say(row_of(contact), as_json=options["json"])
 
     def _list(self, owner: Tenant, *, as_json: bool) -> None:
-        held = Q(conversation_since__isnull=False) | Q(quiet_until__gt=now())
-        rows = [row_of(one) for one in Contact.objects.filter(held, tenant=owner).order_by("conversation_since", "pk")]
+        held = Conversation.objects.filter(tenant=owner).order_by("conversation_since", "pk")
+        rows = [row_of(one) for one in held]
         if as_json:
             self.stdout.write(json.dumps({"conversations": rows}, default=str))
             return
