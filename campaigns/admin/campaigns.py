@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from campaigns import reports
-from campaigns.admin.forecast import ForecastPages
+from campaigns.admin.preview import PreviewPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
@@ -50,7 +50,7 @@ class HandoverForm(forms.Form):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(Exports, ForecastPages):
+class CampaignAdmin(Exports, PreviewPages):
     area = "campaigns"
     list_display = (
         "name",
@@ -152,6 +152,7 @@ class CampaignAdmin(Exports, ForecastPages):
                 "missing": missing,
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
+                "preview_url": reverse("admin:campaigns_campaign_preview", args=[row.pk]),
             }
         return super().change_view(request, object_id, form_url, extra)
 

@@ -1,4 +1,4 @@
-"""campaign create FILE | check | start | pause | resume | cancel | status."""
+"""campaign create FILE | check | preview | start | pause | resume | cancel | status."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from campaigns.models import Campaign
+from campaigns.pipeline import explain_today, previewing
 from campaigns.services import campaigns
-from outreach.common import dry_runs, yaml_files
+from outreach.common import dry_runs, isolation, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
@@ -27,7 +28,7 @@ ACTS = {
 
 
 class Command(BaseCommand):
-    help = "Create a campaign from a YAML file, or start, pause, resume, cancel, check or show one."
+    help = "Create a campaign from a YAML file, or start, pause, resume, cancel, check, preview or show one."
 
     def add_arguments(self, parser: CommandParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         acting.add_arguments(create, writes=True)
         for act, help_text in (
             ("check", "what is still missing"),
+            ("preview", "its mail as one person would get it; nothing is sent"),
             ("start", "launch it"),
             ("pause", "stop handing out its mail"),
             ("resume", "go on"),
@@ -47,6 +49,10 @@ class Command(BaseCommand):
         ):
             one = acts.add_parser(act, help=help_text)
             one.add_argument("campaign", help="its name, or its id")
+            if act == "preview":
+                one.add_argument("--contact", required=True, metavar="ADDRESS", help="a person of its list")
+                one.add_argument("--step", type=int, default=1, metavar="N", help="1 without it")
+                one.add_argument("--variant", default="", metavar="LABEL", help="the person's own without it")
             if act == "start":
                 second_person.add_arguments(one)
             if act in ("pause", "resume", "cancel"):
@@ -78,6 +84,8 @@ class Command(BaseCommand):
     def _act(self, act: str, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
         if act == "status":
             return campaigns.status(campaign)
+        if act == "preview":
+            return self._preview(campaign, options)
         if act == "check":
             return {"campaign": campaign.pk, "name": campaign.name, "missing": campaigns.preflight(campaign)}
         given = {"reason": options["reason"]} if "reason" in options else {}
@@ -88,6 +96,28 @@ class Command(BaseCommand):
         with second_person.asked(who, options), dry_runs.perhaps(options["dry_run"]):
             campaign = ACTS[act](campaign, actor=who, **given)
             return campaigns.status(campaign)
+
+    def _preview(self, campaign: Campaign, options: dict[str, Any]) -> dict[str, Any]:
+        """The mail, or as JSON its parts; what is in its way is told in both."""
+        scope = isolation.current()
+        found = previewing.preview(
+            campaign,
+            previewing.find(campaign, options["contact"]),
+            now=explain_today.clock(),
+            position=options["step"],
+            variant=options["variant"],
+            knows_platform=scope is not None and scope.platform,
+        )
+        if options["json"]:
+            return found.as_dict()
+        headers = "".join(f"\n  {name}: {value}" for name, value in found.headers)
+        return {
+            "size": f"{len(found.content)} bytes",
+            "headers": headers or "none",
+            "text": "\n" + found.text if found.text else "none",
+            "html": "\n" + found.html if found.html else "none",
+            "not so": [f"{each.title}: {each.value}" for each in found.hindrances],
+        }
 
     def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
