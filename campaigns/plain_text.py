@@ -129,7 +129,7 @@ class Reader:
         if tag[0].startswith("</"):
             self._closed(name)
             return tag.end()
-        attributes = {}
+        attributes: dict[str, str] = {}
         for each in ATTRIBUTE.finditer(tag[2]):
             attributes.setdefault(each[1].lower(), unescape(each[2] or each[3] or each[4] or ""))
         self._tags_of(tag[2], but_not=attributes.get("href", "") if name == "a" else "")

@@ -15,7 +15,7 @@ from datetime import datetime
 from email import policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -132,7 +132,7 @@ def preview(
     except OutreachError as error:
         hindrances.insert(0, Hindrance(error.code, _("the mail can be made"), str(error)))
         return Preview(campaign, contact, step, wording, mailbox, tuple(hindrances))
-    parsed = cast(EmailMessage, email.message_from_bytes(made.content, policy=policy.default))
+    parsed = email.message_from_bytes(made.content, policy=policy.default)
     return Preview(
         campaign, contact, step, wording, mailbox, tuple(hindrances), made.content, headers_of(made.content),
         _part(parsed, "plain"), _part(parsed, "html"),
