@@ -50,7 +50,7 @@ def from_html(source: str) -> str:
     reader = Reader(constructs)
     reader.read("".join(protected(source, constructs)))
     text = BRACE.sub("{% raw %}{{% endraw %}", reader.text())
-    if not PLACES.sub("", text).strip() and not any(construct.startswith("{{") for construct in constructs):
+    if not PLACES.sub("", text).strip() and not any(map(reader.is_output, PLACES.findall(text))):
         return ""
     return PLACE.sub(lambda place: constructs[int(place[1])], text)
 
@@ -203,8 +203,7 @@ class Reader:
         if self._after_bullet and tag not in ("ul", "ol", "li"):
             return  # a paragraph in an item begins behind its bullet
         if tag in PARAGRAPHS:
-            is_inner = tag in ("ul", "ol") and len(self._lists) > 0
-            self._gap = max(self._gap, 1 if is_inner else 2)
+            self._gap = max(self._gap, 1 if self._lists else 2)
         elif tag in LINES:
             self._gap = max(self._gap + 1, 1) if tag == "br" else max(self._gap, 1)
         elif tag in CELLS and not self._after_blank:
@@ -221,8 +220,8 @@ class Reader:
     def _words(self, text: str, *, as_written: bool = False) -> None:
         """Write text with its places; tags take no room and open no line."""
         for piece in PLACES.split(text):
-            if piece.startswith("\ue000") and not self._is_output(piece):
-                self._out.append(piece)
+            if piece.startswith("\ue000") and not self.is_output(piece):
+                self._take_along(piece)
             elif piece:
                 self._piece(piece, as_written)
 
@@ -249,10 +248,17 @@ class Reader:
     def _tags_of(self, text: str, *, but_not: str = "") -> None:
         """Take along the tags of a place that nobody sees; what such a tag writes is not for a reader."""
         for place in PLACES.findall(text):
-            if not self._is_output(place) and place not in but_not and self._tag(place) != "cycle":
-                self._out.append(place)
+            if not self.is_output(place) and place not in but_not and self._tag(place) != "cycle":
+                self._take_along(place)
 
-    def _is_output(self, place: str) -> bool:
+    def _take_along(self, place: str) -> None:
+        if self._tag(place) == "for" and self._gap > 1 and not self._at_start:
+            self._out.append("\n")  # the empty line stands once, and not before each of the items
+            self._gap = 1
+        self._out.append(place)
+
+    def is_output(self, place: str) -> bool:
+        """Whether the construct of the place writes something out."""
         return self._constructs[int(place[1:-1])].startswith("{{") or self._tag(place) == "cycle"
 
     def _tag(self, place: str) -> str:

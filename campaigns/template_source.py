@@ -125,14 +125,18 @@ def line_of(source: str, index: int) -> int:
 
 
 def syntax_error(error: Exception, where: str, part: Part, line: int = 1) -> BadInput:
-    if isinstance(error, LiquidError):
-        context = error.context()
-        line = context[0] if context else line
+    line = line_of_error(error, line)
     said = first_line(error)
     remedy = "Correct it."
     if "filter" in said:
         remedy = f"Filters are {', '.join(sorted(FILTERS))}."
     return BadInput(f"{where}, line {line}: {said}. {remedy}", part=part, line=line)
+
+
+def line_of_error(error: Exception, line: int = 1) -> int:
+    """The line that the parser names, or the given one."""
+    context = error.context() if isinstance(error, LiquidError) else None
+    return context[0] if context else line
 
 
 def first_line(error: Exception) -> str:

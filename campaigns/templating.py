@@ -24,7 +24,7 @@ from liquid.expression import Expression
 
 from campaigns import plain_text, sandbox
 from campaigns.sandbox import FILTERS, SYSTEM_FIELDS
-from campaigns.template_source import Part, check_nodes, check_tags, first_line, line_of, syntax_error
+from campaigns.template_source import Part, check_nodes, check_tags, first_line, line_of, line_of_error, syntax_error
 from outreach.common import addresses
 from outreach.common.errors import BadInput, OutreachError
 
@@ -95,7 +95,10 @@ class CompiledPart:
             source = self.template.nodes[0].token.source
             raise self.lacks(error.name, line_of(source, error.index or 0)) from error
         except (LiquidError, RecursionError, ValueError, TypeError) as error:
-            raise BadInput(f"{self.where}: it can't be rendered: {first_line(error)}.", part=self.part) from error
+            line = line_of_error(error)
+            raise BadInput(
+                f"{self.where}, line {line}: it can't be rendered: {first_line(error)}.", part=self.part, line=line
+            ) from error
         return GAPS.sub("\n\n", text).lstrip("\n") if self.is_made else text
 
     def lacks(self, field: str, line: int) -> MissingField:
@@ -147,15 +150,15 @@ def compile_step(
 
     text: empty, it is made from the html. step: how messages name it, as in "Step 2". free_fields: names of the
     list's free columns; None skips the check for unknown names. is_first: a first step may not pretend to be an
-    answer ("Re:", "Fwd:").
-    Raises BadInput with step, part, line and remedy; TemplateTooCostly when a limit stops the trial.
+    answer ("Re:", "Fwd:"). Raises BadInput with step, part, line and remedy; TemplateTooCostly when a limit stops
+    the trial.
     """
     if not subject.strip():
         raise BadInput(f"{step} has no subject. Write one.", part="subject")
     if re.search(r"[\r\n\x0b\x0c\x85\u2028\u2029]", subject.strip("\r\n")):
         raise BadInput(f"{step}, subject: it has a line break in it. Write it on one line.", part="subject", line=2)
     try:
-        addresses.header_text(subject.strip("\r\n").replace("\t", " "), f"{step}, subject")
+        addresses.header_text(subject.strip("\r\n").replace("\t", " "), f"{step}, subject, line 1")
     except addresses.HeaderInjection as error:
         raise BadInput(str(error), part="subject", line=1) from error
     if is_first and ANSWER.match(subject):

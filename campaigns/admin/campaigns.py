@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from campaigns import calendars, reports
 from campaigns.admin.launching import NOT_STARTED, LaunchPages
+from campaigns.admin.preview import PreviewPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
@@ -51,7 +52,7 @@ class HandoverForm(forms.Form):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(Exports, LaunchPages):
+class CampaignAdmin(Exports, PreviewPages, LaunchPages):
     area = "campaigns"
     list_display = (
         "name",
@@ -164,6 +165,7 @@ class CampaignAdmin(Exports, LaunchPages):
                 "closed": closed_soon(row),
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
+                "preview_url": reverse("admin:campaigns_campaign_preview", args=[row.pk]),
                 **self.launch_context(row),
             }
         return super().change_view(request, object_id, form_url, extra)

@@ -16,7 +16,7 @@ from campaigns import reports
 from campaigns.api.explain import ExplanationOutput
 from campaigns.findings import Level
 from campaigns.models import Campaign, Step, Variant
-from campaigns.pipeline import explain, explain_stops, explain_today
+from campaigns.pipeline import explain, explain_stops, explain_today, previewing
 from campaigns.pipeline.forecasting import loading, results
 from campaigns.pipeline.forecasting.terms import Limit
 from campaigns.services import campaigns, cloning, preflighting, scheduling, specs, steps
@@ -150,6 +150,39 @@ class Recalled(serializers.Serializer):
     taken_back = serializers.IntegerField(help_text="Mails that were planned and have not gone.")
 
 
+class PreviewHeader(serializers.Serializer):
+    name, value = serializers.CharField(), serializers.CharField(help_text="Decoded.")
+
+
+class PreviewHindrance(serializers.Serializer):
+    name = serializers.CharField(help_text="Of the gate, or the code of an error such as missing_field.")
+    title, value = serializers.CharField(help_text="What is not so."), serializers.CharField()
+
+
+class MailPreview(serializers.Serializer):
+    """One mail as one person would get it; without headers and parts where it can't be made. Nothing is sent.
+
+    The link to unsubscribe in it does not work.
+    """
+
+    campaign, contact, mailbox = serializers.IntegerField(), serializers.IntegerField(), serializers.IntegerField()
+    step, variant = serializers.IntegerField(), serializers.CharField(help_text="Label of the wording, or empty.")
+    to, subject = serializers.CharField(), serializers.CharField()
+    headers = PreviewHeader(many=True)
+    text, html = serializers.CharField(), serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes of the message.")
+    hindrances = PreviewHindrance(many=True, help_text="What keeps it from this person now; empty: nothing.")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {**super().get_fields(), "from": serializers.CharField()}  # no name for an attribute
+
+
+class PreviewQuery(Input):
+    contact = serializers.CharField(max_length=254, help_text="Address of a person of the list.")
+    step = serializers.IntegerField(min_value=1, max_value=20, default=1)
+    variant = serializers.CharField(max_length=20, default="", allow_blank=True)
+
+
 class CampaignFilters(filters.FilterSet):
     status = choice(Campaign, "status")
     name = filters.CharFilter(max_length=200)
@@ -177,6 +210,7 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         "cancel": "campaigns.cancel",
         "revise": "campaigns.start",
     }
+    questions = {"preview": PreviewQuery}
     queryset = Campaign.objects.order_by("pk")
     serializer_class = CampaignOutput
     filterset_class = CampaignFilters
@@ -269,6 +303,18 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         mine = [results.of_campaign(one) for one in found.campaigns if one.id == campaign.pk]
         values = {"id": campaign.pk, **(mine[0] if mine else nothing), "made_at": made_at.isoformat()}
         return Response(CampaignForecast(values).data)
+
+    @extend_schema(parameters=[PreviewQuery], responses=MailPreview)
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Any, pk: str) -> Response:
+        """One mail as one person of the list would get it, and what keeps it from going out."""
+        campaign = self.get_object()
+        given = self.asked()
+        contact = previewing.find(campaign, given["contact"])
+        found = previewing.preview(
+            campaign, contact, now=explain_today.clock(), position=given["step"], variant=given["variant"]
+        )
+        return Response(MailPreview(found.as_dict()).data)
 
     @extend_schema(responses=ExplanationOutput)
     @action(detail=True, methods=["get"])

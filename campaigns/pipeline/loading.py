@@ -163,10 +163,8 @@ class Rendering:
     def __init__(
         self, tenant: Tenant, contents: Contents, threads: Mapping[int, tuple[str, ...]], now: datetime, clock: float
     ) -> None:
-        self.tenant_id, self.slug, self.address = tenant.pk, tenant.slug, tenant.postal_address
+        self.tenant, self.tenant_id = tenant, tenant.pk
         self.contents, self.threads, self.now, self.clock = contents, threads, now, clock
-        self.public_url = settings.PUBLIC_URL
-        self.host = urlsplit(settings.PUBLIC_URL).hostname or "localhost"
         self.keys = _keyring(settings.TOKEN_KEYS)
         self._skeletons: dict[tuple[int, int | None, int, renderer.SenderContent], renderer.Skeleton] = {}
 
@@ -188,25 +186,31 @@ class Rendering:
 
     def _date(self, message: Claimed) -> str:
         """The slot's time, by the database's clock; a late message says when it was due at the earliest: now."""
-        return _rfc5322(self.now + timedelta(seconds=max(round(message.due_in), 0)))
+        return rfc5322(self.now + timedelta(seconds=max(round(message.due_in), 0)))
 
     def _skeleton(self, message: Claimed, sender: renderer.SenderContent, tracking_host: str) -> renderer.Skeleton:
         key = (message.step_id, message.variant_id, message.campaign_id, sender)
         if key not in self._skeletons:
-            campaign = renderer.CampaignContent(
-                campaign_id=message.campaign_id,
-                tenant_id=self.tenant_id,
-                tenant_slug=self.slug,
-                tenant_postal_address=self.address,
-                list_id_host=self.host,
-            )
-            base = f"https://{tracking_host}" if tracking_host else self.public_url
-            self._skeletons[key] = renderer.Skeleton.build(
-                self.contents[message.step_id, message.variant_id], sender, campaign, base
-            )
+            content = self.contents[message.step_id, message.variant_id]
+            self._skeletons[key] = skeleton(self.tenant, message.campaign_id, content, sender, tracking_host)
         return self._skeletons[key]
 
 
+def skeleton(
+    tenant: Tenant, campaign_id: int, step: renderer.StepContent, sender: renderer.SenderContent, tracking_host: str
+) -> renderer.Skeleton:
+    """How a mailbox sends a step, for its messages and for the previews of them. Raises BadInput."""
+    campaign = renderer.CampaignContent(
+        campaign_id=campaign_id,
+        tenant_id=tenant.pk,
+        tenant_slug=tenant.slug,
+        tenant_postal_address=tenant.postal_address,
+        list_id_host=urlsplit(settings.PUBLIC_URL).hostname or "localhost",
+    )
+    base = f"https://{tracking_host}" if tracking_host else settings.PUBLIC_URL
+    return renderer.Skeleton.build(step, sender, campaign, base)
+
+
 @functools.lru_cache(maxsize=4096)
-def _rfc5322(moment: datetime) -> str:
+def rfc5322(moment: datetime) -> str:
     return format_datetime(moment.replace(microsecond=0))

@@ -190,7 +190,7 @@ def clean(value: str) -> str:
 
 def signed(signature: str, *, html: bool) -> dict[str, str]:
     """Return a mailbox's signature as values of a part: where a template places it, and below the part."""
-    text = clean(signature).strip("\n")
+    text = clean(signature).strip("\n") if signature.strip() else ""
     if html:
         shown = in_html(text)
         below = Markup("\n<p>{}</p>").format(shown) if text else shown

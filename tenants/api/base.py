@@ -25,7 +25,8 @@ READING = ("GET", "HEAD")
 
 
 class TenantViewSet(GenericViewSet):
-    """Rows of the key's tenant. `view_permission` is what looking takes, `permissions_of` what each act takes.
+    """Rows of the key's tenant. `view_permission` is what looking takes, `permissions_of` what each act takes,
+    `questions` what the query string of an action may ask.
 
     From authentication until the answer is rendered the database shows that tenant's rows only. A request that
     reads is one transaction; one that acts is not, so that the service's own may be begun again after a deadlock.
@@ -33,6 +34,7 @@ class TenantViewSet(GenericViewSet):
 
     view_permission: ClassVar[str] = ""
     permissions_of: ClassVar[dict[str, str]] = {}
+    questions: ClassVar[dict[str, type[Input]]] = {}
 
     in_transaction = False
     filterset_class: ClassVar[Any] = None
@@ -87,6 +89,8 @@ class TenantViewSet(GenericViewSet):
         if self.action == "list":
             filters = self.filterset_class.base_filters if self.filterset_class else {}
             known = {*CursorPages.parameters, *filters}
+        elif self.action in self.questions:
+            known = set(self.questions[self.action]().fields)
         wrong = {name[:100]: ["There is no such parameter."] for name in request.query_params if name not in known}
         for name in known:
             if len(request.query_params.getlist(name)) > 1:
@@ -114,6 +118,12 @@ class TenantViewSet(GenericViewSet):
     def given(self, shape: type[Input]) -> dict[str, Any]:
         """The body, judged."""
         data = shape(data=self.request.data)
+        data.is_valid(raise_exception=True)
+        return data.validated_data
+
+    def asked(self) -> dict[str, Any]:
+        """What the query string asks of an action of `questions`, judged."""
+        data = self.questions[self.action](data=self.request.query_params.dict())
         data.is_valid(raise_exception=True)
         return data.validated_data
 

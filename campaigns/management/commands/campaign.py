@@ -1,4 +1,4 @@
-"""campaign create FILE, check, start, schedule, pause, recall, resume, cancel, clone, revise, status and others."""
+"""campaign create FILE, check, preview, start, schedule, pause, recall, resume, cancel, clone, revise and others."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from campaigns.models import Campaign
+from campaigns.pipeline import explain_today, previewing
 from campaigns.pipeline.preflight import probing
 from campaigns.services import campaigns, cloning, preflighting, scheduling, steps
-from outreach.common import dry_runs, yaml_files
+from outreach.common import dry_runs, isolation, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
 from tenants.models import Tenant
@@ -34,8 +35,8 @@ ACTS: dict[str, Any] = {
 
 class Command(BaseCommand):
     help = (
-        "Create a campaign from a YAML file or from another one; check, start, schedule, pause, recall, resume, cancel "
-        "or show one. check ends with 2 when something keeps it from starting."
+        "Create a campaign from a YAML file or from another one; check, preview, start, schedule, pause, recall, "
+        "resume, cancel or show one. check ends with 2 when something keeps it from starting."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         acting.add_arguments(create, writes=True)
         for act, help_text in (
             ("check", "what keeps it from starting, what wants a tick, what is worth knowing"),
+            ("preview", "its mail as one person would get it; nothing is sent"),
             ("start", "launch it"),
             ("schedule", "let it start by itself at a time"),
             ("unschedule", "make a scheduled one a draft again"),
@@ -61,6 +63,10 @@ class Command(BaseCommand):
         ):
             one = acts.add_parser(act, help=help_text)
             one.add_argument("campaign", help="its name, or its id")
+            if act == "preview":
+                one.add_argument("--contact", required=True, metavar="ADDRESS", help="a person of its list")
+                one.add_argument("--step", type=int, default=1, metavar="N", help="1 without it")
+                one.add_argument("--variant", default="", metavar="LABEL", help="the person's own without it")
             if act in ("start", "schedule"):
                 second_person.add_arguments(one)
                 one.add_argument("--accept", nargs="+", default=[], metavar="CODE", help="accept these warnings")
@@ -111,6 +117,8 @@ class Command(BaseCommand):
     def _act(self, act: str, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
         if act == "status":
             return campaigns.status(campaign)
+        if act == "preview":
+            return self._preview(campaign, options)
         if act == "check":
             return self._check(campaign, who, offline=options["offline"])
         given = {"reason": options["reason"]} if "reason" in options else {}
@@ -145,6 +153,28 @@ class Command(BaseCommand):
                 campaign, options["position"], block, actor=who, reason=options["reason"], approval=options["approval"]
             )
             return {"campaign": campaign.pk, "step": step.pk, "position": step.position, "version": step.version}
+
+    def _preview(self, campaign: Campaign, options: dict[str, Any]) -> dict[str, Any]:
+        """The mail, or as JSON its parts; what is in its way is told in both."""
+        scope = isolation.current()
+        found = previewing.preview(
+            campaign,
+            previewing.find(campaign, options["contact"]),
+            now=explain_today.clock(),
+            position=options["step"],
+            variant=options["variant"],
+            knows_platform=scope is not None and scope.platform,
+        )
+        if options["json"]:
+            return found.as_dict()
+        headers = "".join(f"\n  {name}: {value}" for name, value in found.headers)
+        return {
+            "size": f"{len(found.content)} bytes",
+            "headers": headers or "none",
+            "text": "\n" + found.text if found.text else "none",
+            "html": "\n" + found.html if found.html else "none",
+            "not so": [f"{each.title}: {each.value}" for each in found.hindrances],
+        }
 
     def _print(self, report: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
