@@ -1,5 +1,6 @@
 """Who gets what and when: contacts, lists, campaigns, enrolments, the ledger, suppression."""
 
+from campaigns.models.bases import BasisRule
 from campaigns.models.campaigns import Campaign, Step, Variant
 from campaigns.models.contacts import Contact
 from campaigns.models.enrolments import Enrolment
@@ -12,6 +13,7 @@ from campaigns.models.suppression import Suppression
 
 __all__ = [
     "Attempt",
+    "BasisRule",
     "Batch",
     "Campaign",
     "Contact",

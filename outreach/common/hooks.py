@@ -13,11 +13,13 @@ from typing import Any
 _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.suspended": [],
     "tenants.cap_lowered": [],
+    "tenants.contract_changed": [],
     "tenants.erasing": [],
     "tenants.retention": [],
     "mailboxes.withdrawn": [],
     "mailboxes.leaving": [],
     "mailboxes.brake_pulled": [],
+    "mailboxes.bases_changed": [],
     "mailboxes.cap_lowered": [],
     "mailboxes.counting_clean": [],
     "mailboxes.moved": [],

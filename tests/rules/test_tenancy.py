@@ -84,11 +84,13 @@ def test_who_listens_to_what():
     assert hooks.registered() == {
         "tenants.suspended": ["campaigns.hooks.suspended"],
         "tenants.cap_lowered": ["campaigns.hooks.tenant_cap_lowered"],
+        "tenants.contract_changed": ["campaigns.hooks.contract_changed"],
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
         "mailboxes.leaving": ["campaigns.hooks.leaving"],
         "mailboxes.brake_pulled": ["campaigns.hooks.brake_pulled"],
+        "mailboxes.bases_changed": ["campaigns.hooks.bases_changed"],
         "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
         "mailboxes.counting_clean": ["campaigns.hooks.counting_clean"],
         "mailboxes.moved": ["campaigns.hooks.mailbox_cap_lowered"],
