@@ -254,6 +254,12 @@ def add_months(day: date, months: int) -> date:
 
 def told(ground: Ground) -> str:
     """A ground as people read it: "implied consent (from an enquiry, for 6 months)"."""
+    more, name = conditions(ground), str(BASES.get(ground.basis, ground.basis))
+    return f"{name} ({', '.join(more)})" if more else name
+
+
+def conditions(ground: Ground) -> list[str]:
+    """What has to come with the basis, in words; nothing: it is enough by itself."""
     more = [str(TERMS.get(term, term)) for term in sorted(ground.terms)]
     if ground.max_months is not None:
         more.append(_("for %d months") % ground.max_months)
@@ -261,8 +267,7 @@ def told(ground: Ground) -> str:
         more.append(_("with evidence"))
     if ground.postal_address:
         more.append(_("with a postal address in the mail"))
-    name = str(BASES.get(ground.basis, ground.basis))
-    return f"{name} ({', '.join(more)})" if more else name
+    return more
 
 
 # --- Tighter and looser -----------------------------------------------------------------------------------------
@@ -316,6 +321,25 @@ def of_json(values: Any) -> tuple[Ground, ...]:
     return tuple(sorted({_read(value) for value in values}, key=_order))
 
 
+def of_lines(text: str) -> tuple[Ground, ...]:
+    """Grounds as people write them, one a line: "implied_consent enquiry 6 months". Raises ValueError."""
+    values = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        basis, *words = line.replace(",", " ").split()
+        value: dict[str, Any] = {"basis": basis, "terms": []}
+        for word, after in zip(words, [*words, ""][1:], strict=True):
+            if word.isascii() and word.isdecimal() and len(word) < 4 and after.rstrip("s") == "month":
+                value["max_months"] = int(word)
+            elif word in ("evidence", "address"):
+                value["needs_evidence" if word == "evidence" else "postal_address"] = True
+            elif word.rstrip("s") != "month" or "max_months" not in value:
+                value["terms"].append(word)
+        values.append(value)
+    if not values:
+        raise ValueError(_("Write at least one ground, or choose that nobody may be written to."))
+    return of_json(values)
+
+
 def _order(ground: Ground) -> tuple[Any, ...]:
     return (list(BASES).index(ground.basis), sorted(ground.terms), ground.max_months or LONGEST_MONTHS + 1,
             ground.needs_evidence, ground.postal_address)  # fmt: skip
@@ -327,7 +351,7 @@ def _read(value: Any) -> Ground:
     }:  # fmt: skip
         raise ValueError(_("A ground has a basis, and perhaps terms, max_months, needs_evidence, postal_address."))
     basis, terms, months = value.get("basis"), value.get("terms", []), value.get("max_months")
-    if basis not in BASES:
+    if not isinstance(basis, str) or basis not in BASES:
         raise ValueError(_("%(given)s is no basis; there are %(known)s.") % {"given": basis, "known": ", ".join(BASES)})
     if not isinstance(terms, list) or not set(map(str, terms)) <= TERMS.keys():
         raise ValueError(_("Terms are a list of these: %s.") % ", ".join(TERMS))

@@ -1,6 +1,7 @@
 """Pages of campaigns and people."""
 
 from campaigns.admin import (
+    bases,
     campaigns,
     contacts,
     enrolments,
@@ -14,6 +15,7 @@ from campaigns.admin import (
 )
 
 __all__ = [
+    "bases",
     "campaigns",
     "contacts",
     "enrolments",

@@ -98,9 +98,10 @@ def set_rule(
         planning.wait(tenant.pk)
         moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
         waiting.look_now([tenant.pk], waiting.BASIS)
+    facts = {"country": rule.country or "others", "people": rule.person_kind or "all", "version": made.version}
     audit.record(
-        actor, "basis_rule.set", made, reason=reason, country=rule.country or "others",
-        people=rule.person_kind or "all", after=in_codes(rule.grounds), valid_from=first.isoformat(), version=made.version, approval=used and used.pk,
+        actor, "basis_rule.set", made, reason=reason, after=in_codes(rule.grounds), valid_from=first.isoformat(),
+        approval=used and used.pk, **facts,
     )  # fmt: skip
     return made
 

@@ -65,6 +65,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Contacts"), "group", "campaigns_contact", "campaigns.view"),
         (_("Lists"), "list_alt", "campaigns_contactlist", "campaigns.view"),
         (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
+        more=[entry(_("Who may be written to"), "gavel", "campaigns_basisrule_table", "campaigns.view")],
     ),
     models(
         _("Fleet"),

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils.timezone import now
 from django_otp import DEVICE_ID_SESSION_KEY
 
-from campaigns.models import Attempt, Batch, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
+from campaigns.models import Attempt, BasisRule, Batch, ContactImport, Enrolment, Message, PlanRun, Stop, Variant
 from campaigns.services import suppression
 from deliverability.dns.findings import found
 from deliverability.models import DomainCheck
@@ -181,6 +181,10 @@ class World:
         ContactImport.objects.create(
             tenant=self.tenant, contact_list=self.list, file_name="people.csv", by_kind="system", created=18
         )
+        BasisRule.objects.create(
+            tenant=self.tenant, version=1, country="DE", grounds=[{"basis": "consent", "needs_evidence": True}],
+            valid_from=now().date(), reason="Counsel <b>wants</b> proof",
+        )  # fmt: skip
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(

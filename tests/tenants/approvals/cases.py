@@ -89,8 +89,9 @@ class Case:
 
     def _bases_loosen(self, tenant):
         self.subject, grounds = tenant, [{"basis": "consent"}, {"basis": "legitimate_interest"}]
-        self.asks = {"country": "DE", "person_kind": "", "grounds": grounds, "valid_from": now().date()}
-        self.service = lambda row, **more: bases.set_rule(row, "DE", grounds, reason="Counsel says so", **more)
+        country = ("DE", "AT", "DK", "IT", "PL")[next(PORTS) % 5]
+        self.asks = {"country": country, "person_kind": "", "grounds": grounds, "valid_from": now().date()}
+        self.service = lambda row, **more: bases.set_rule(row, country, grounds, reason="Counsel says so", **more)
         self.done = lambda row: BasisRule.objects.filter(tenant=row).exists()
 
     def _suppression_lift(self, tenant):
