@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Functions without an actor, and why each needs none.
 READS = {
+    "campaigns.bases.effective", "campaigns.bases.in_codes", "campaigns.bases.looser", "campaigns.bases.rules_of",
     "campaigns.campaigns.preflight", "campaigns.campaigns.status", "campaigns.contact_rows.countries",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
