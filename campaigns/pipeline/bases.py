@@ -21,24 +21,26 @@ from mailboxes.models import Mailbox
 from tenants.models import Tenant, TenantRecord
 from tenants.services import records
 
+# What is asked of a contact besides its basis comes in few forms, and who is allowed which form is asked by hash: one
+# small table of all grounds would be read from end to end for each contact.
 TABLES = """
 CREATE TEMP TABLE IF NOT EXISTS plan_basis (
-    country text NOT NULL, person_kind text NOT NULL, basis text NOT NULL, terms text[] NOT NULL, max_months integer,
-    needs_evidence boolean NOT NULL
+    country text NOT NULL, person_kind text NOT NULL, basis text NOT NULL, form integer NOT NULL
 ) ON COMMIT DROP;
-CREATE INDEX IF NOT EXISTS plan_basis_key ON plan_basis (country, person_kind, basis);
-CREATE TEMP TABLE IF NOT EXISTS plan_basis_country (country text PRIMARY KEY) ON COMMIT DROP;
-CREATE TEMP TABLE IF NOT EXISTS plan_contract (
-    what text NOT NULL, value text NOT NULL, PRIMARY KEY (what, value)
-) ON COMMIT DROP"""
+CREATE TEMP TABLE IF NOT EXISTS plan_basis_form (
+    form integer NOT NULL, terms text[] NOT NULL, max_months integer, needs_evidence boolean NOT NULL
+) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS plan_basis_country (country text NOT NULL) ON COMMIT DROP;
+CREATE TEMP TABLE IF NOT EXISTS plan_contract (what text NOT NULL, value text NOT NULL) ON COMMIT DROP"""
 
-EMPTY = "TRUNCATE plan_basis, plan_basis_country, plan_contract"
+EMPTY = "TRUNCATE plan_basis, plan_basis_form, plan_basis_country, plan_contract"
 
-FILL = """
-INSERT INTO plan_basis
-SELECT g.country, g.person_kind, g.basis, string_to_array(g.terms, ' '), g.max_months, g.needs_evidence
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::bool[])
-    AS g (country, person_kind, basis, terms, max_months, needs_evidence)"""
+FILL = "INSERT INTO plan_basis SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[])"
+
+FORMS = """
+INSERT INTO plan_basis_form
+SELECT f.form, string_to_array(f.terms, ' '), f.max_months, f.needs_evidence
+FROM unnest(%s::int[], %s::text[], %s::int[], %s::bool[]) AS f (form, terms, max_months, needs_evidence)"""
 
 EXPIRED = "coalesce(ct.basis_expires_on < %(day)s::date, FALSE)"
 
@@ -46,17 +48,19 @@ IN_CONTRACT = """(
     ct.country IN (SELECT value FROM plan_contract WHERE what = 'country')
     AND ct.lawful_basis IN (SELECT value FROM plan_contract WHERE what = 'basis'))"""
 
-# A country without rows of its own has those of ''.
+# A country without rows of its own has those of ''. IS TRUE keeps the list of who is allowed what a hash that is made
+# once; without it PostgreSQL joins the list anew for each contact.
 IN_COUNTRY = """(
     ct.basis_date <= %(day)s::date AND EXISTS (
-        SELECT FROM plan_basis own
-        WHERE own.country =
-                CASE WHEN ct.country IN (SELECT country FROM plan_basis_country) THEN ct.country ELSE '' END
-            AND own.person_kind = ct.person_kind AND own.basis = ct.lawful_basis
-            AND ct.basis_terms::text[] @> own.terms
-            AND (own.max_months IS NULL
-                OR (ct.basis_date + make_interval(months => own.max_months))::date >= %(day)s::date)
-            AND (NOT own.needs_evidence OR btrim(ct.basis_evidence) <> '')))"""
+        SELECT FROM plan_basis_form form
+        WHERE ct.basis_terms::text[] @> form.terms
+            AND (NOT form.needs_evidence OR btrim(ct.basis_evidence) <> '')
+            AND (form.max_months IS NULL
+                OR (ct.basis_date + make_interval(months => form.max_months))::date >= %(day)s::date)
+            AND ((
+                CASE WHEN ct.country IN (SELECT country FROM plan_basis_country) THEN ct.country ELSE '' END,
+                ct.person_kind, ct.lawful_basis, form.form
+            ) IN (SELECT country, person_kind, basis, form FROM plan_basis)) IS TRUE))"""
 
 # Why somebody may not be written to, null where nothing speaks against it.
 REFUSAL = f"""CASE
@@ -88,13 +92,15 @@ def fill(cursor: Any, table: Table, record: TenantRecord) -> None:
     """As `prepare`, from a table and a contract that are there."""
     cursor.execute(TABLES)
     cursor.execute(EMPTY)
-    rows = [
-        (country, kind, ground.basis, " ".join(sorted(ground.terms)), ground.max_months, ground.needs_evidence)
-        for country in table.countries
-        for kind in Contact.PersonKind.values
-        for ground in table.grounds(country, kind)
-    ]
-    cursor.execute(FILL, [list(column) for column in zip(*rows, strict=True)] or [[]] * 6)
+    forms: dict[tuple[str, int | None, bool], int] = {}
+    rows = []
+    for country in table.countries:
+        for kind in Contact.PersonKind.values:
+            for ground in table.grounds(country, kind):
+                form = (" ".join(sorted(ground.terms)), ground.max_months, ground.needs_evidence)
+                rows.append((country, kind, ground.basis, forms.setdefault(form, len(forms))))
+    cursor.execute(FILL, _columns(rows, 4))
+    cursor.execute(FORMS, _columns([(number, *form) for form, number in forms.items()], 4))
     cursor.execute("INSERT INTO plan_basis_country SELECT unnest(%s::text[])", [table.countries])
     agreed = [("country", value) for value in set(record.allowed_countries)]
     agreed += [("basis", value) for value in set(record.allowed_bases)]
@@ -102,7 +108,11 @@ def fill(cursor: Any, table: Table, record: TenantRecord) -> None:
         "INSERT INTO plan_contract SELECT * FROM unnest(%s::text[], %s::text[])",
         [[what for what, _value in agreed], [value for _what, value in agreed]],
     )
-    cursor.execute("ANALYZE plan_basis, plan_basis_country, plan_contract")
+    cursor.execute("ANALYZE plan_basis, plan_basis_form, plan_basis_country, plan_contract")
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[column] for row in rows] for column in range(width)]
 
 
 def judge(
