@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import date
+from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.bases import Own, of_json
 from campaigns.models import Campaign, Stop, Suppression, SuppressionList, Variant
+from campaigns.services import bases
 from tenants.acts import Act, Terms, register, up_to
 from tenants.models import ApprovalPolicy, Tenant
 
@@ -71,6 +75,30 @@ def exported(policy: ApprovalPolicy, tenant: Tenant, *, rows: int) -> Terms | No
     return None if policy.export_above is None or rows <= policy.export_above else {"rows": rows}
 
 
+def bases_loosened(
+    policy: ApprovalPolicy,
+    tenant: Tenant,
+    *,
+    country: str,
+    grounds: list[dict[str, Any]] | None,
+    valid_from: date | str,
+    person_kind: str = "",
+) -> Terms | None:
+    """A rule that allows somebody more than before; agreed on is the whole rule, from its day or a later one on."""
+    first = date.fromisoformat(valid_from) if isinstance(valid_from, str) else valid_from
+    rule = Own(0, country, person_kind, None if grounds is None else of_json(grounds))
+    if not policy.bases or not bases.looser(tenant, rule, first):
+        return None
+    return {
+        "country": country or "all others", "people": person_kind or "all", "allowed": bases.in_codes(rule.grounds),
+        "from": first.isoformat(),
+    }  # fmt: skip
+
+
+def covers_rule(agreed: Terms, asked: Terms) -> bool:
+    return {**agreed, "from": ""} == {**asked, "from": ""} and asked["from"] >= agreed["from"]
+
+
 LAUNCH = Act(
     "campaign.launch", _("Launching"), "campaigns.Campaign", "campaigns.start", launched,
     line="launch_above",
@@ -91,6 +119,10 @@ LIFT_STOP = Act(
     "stop.lift", _("Lifting a stop"), "campaigns.Stop", "campaigns.stop", stop_lifted,
     over_platform="campaigns.stop_platform", line="lift",
 )  # fmt: skip
+LOOSEN_BASES = Act(
+    "bases.loosen", _("Allowing more bases in a country"), "tenants.Tenant", "campaigns.set_basis_rules",
+    bases_loosened, covers_rule, ("country", "person_kind", "grounds", "valid_from"),
+)  # fmt: skip
 EXPORT = Act(
     "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",),
     line="export_above",
@@ -98,5 +130,5 @@ EXPORT = Act(
 
 
 def register_all() -> None:
-    for act in (LAUNCH, REVISE, LIFT, REMOVE_LIST, LIFT_STOP, EXPORT):
+    for act in (LAUNCH, REVISE, LIFT, REMOVE_LIST, LIFT_STOP, LOOSEN_BASES, EXPORT):
         register(act)

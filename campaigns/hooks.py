@@ -115,10 +115,31 @@ def judging_domains(*, tenant: Any, day: date, signals: dict[int, str], **_: Any
         signals.setdefault(pk, text)
 
 
+def bases_changed(*, mailbox_ids: Sequence[int], tenant_id: int, fewer: bool, more: bool, **_: Any) -> None:
+    """The account of these mailboxes allows other bases: what it may not carry goes back, who waited is looked at.
+
+    A plan that is being made now still knows the bases of before, and what it writes is taken back as well.
+    """
+    campaigns.want_plan(tenant_id)
+    if fewer and mailbox_ids:
+        mailbox_cap_lowered(mailbox_ids=mailbox_ids, reason="fewer bases allowed")
+    if more:
+        waiting.look_now([tenant_id], *waiting.BASIS)
+
+
+def contract_changed(*, tenant: Any, fewer: bool, more: bool, **_: Any) -> None:
+    """The contract names other countries or bases: as for an account, but of all that the tenant sends."""
+    campaigns.want_plan(tenant.pk)
+    if fewer:
+        tenant_cap_lowered(tenant=tenant)
+    if more:
+        waiting.look_now([tenant.pk], *waiting.BASIS)
+
+
 def receiver_limited(*, operator: str, **_: Any) -> None:
     """Look again at those who wait for a receiver: there may be more room, whoever's people they are."""
     with isolation.everything():
-        waiting.look_now(sorted(isolation.all_tenants()))
+        waiting.look_now(sorted(isolation.all_tenants()), waiting.RECEIVER)
 
 
 def preflight(*, campaign: Campaign, report: Report, **_: Any) -> None:
@@ -132,6 +153,7 @@ def register() -> None:
     hooks.register("mailboxes.brake_pulled", brake_pulled)
     hooks.register("mailboxes.counting_clean", counting_clean)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
+    hooks.register("mailboxes.bases_changed", bases_changed)
     hooks.register("mailboxes.moved", mailbox_cap_lowered)
     hooks.register("mailboxes.counting_waiting", counting_waiting)
     hooks.register("mailboxes.counting_sent", counting_sent)
@@ -143,3 +165,4 @@ def register() -> None:
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)
     hooks.register("tenants.record_written", record_written)
     hooks.register("campaigns.preflight", preflight)
+    hooks.register("tenants.contract_changed", contract_changed)

@@ -89,6 +89,13 @@ def reopened(policy: ApprovalPolicy, account: ProviderAccount) -> Terms | None:
     return {} if policy.account else None
 
 
+def allowed_bases(policy: ApprovalPolicy, account: ProviderAccount, *, bases: list[str]) -> Terms | None:
+    """More bases than before; fewer of them are free. Agreed on are these bases, all of them."""
+    if not policy.bases or set(bases) <= set(account.allowed_bases):
+        return None
+    return {"bases": ", ".join(sorted(set(bases)))}
+
+
 RAISE_CAP = Act(
     "mailbox.raise_cap", _("Raising a cap"), "mailboxes.Mailbox", "mailboxes.set_cap", raised_cap,
     up_to("daily_cap"), ("daily_cap",), line="cap_above",
@@ -110,6 +117,10 @@ REOPEN = Act(
     reopened, line="account",
 )  # fmt: skip
 
+ALLOW_BASES = Act(
+    "account.allow_bases", _("Allowing more bases"), "mailboxes.ProviderAccount", "mailboxes.set_bases", allowed_bases,
+    given=("bases",),
+)  # fmt: skip
 BULK_RAISE = Act(
     "mailboxes.bulk_raise_cap", _("Raising many caps"), "mailboxes.BulkEdit", "mailboxes.edit", bulk_raised,
     line="cap_above",
@@ -121,5 +132,5 @@ EXPORT = Act(
 
 
 def register_all() -> None:
-    for act in (RAISE_CAP, LEAVE_RAMP, LEAVE_DOMAIN_RAMP, RELEASE, REOPEN, BULK_RAISE, EXPORT):
+    for act in (RAISE_CAP, LEAVE_RAMP, LEAVE_DOMAIN_RAMP, RELEASE, REOPEN, ALLOW_BASES, BULK_RAISE, EXPORT):
         register(act)

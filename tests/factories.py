@@ -71,6 +71,7 @@ ALONE: dict[str, Any] = {
     "release": False,
     "lift": False,
     "account": False,
+    "bases": False,
 }
 
 
@@ -203,6 +204,7 @@ def people(
             "source": "fair in Kyiv, badge scan",
             "lawful_basis": "consent",
             "basis_date": date(2026, 1, 2),
+            "basis_evidence": f"badge {i}",
             "validity": "valid",
         }
         fields |= changes | (each(i) if each else {})

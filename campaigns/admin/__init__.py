@@ -1,6 +1,7 @@
 """Pages of campaigns and people."""
 
 from campaigns.admin import (
+    bases,
     campaigns,
     contacts,
     conversations,
@@ -18,6 +19,7 @@ from campaigns.admin import (
 )
 
 __all__ = [
+    "bases",
     "campaigns",
     "contacts",
     "conversations",

@@ -11,16 +11,17 @@ from campaigns.ledger import planning
 
 # What an enrolment waits for, and what stands as reason at a retry.
 RECEIVER, VALIDATION, CONVERSATION, FREQUENCY = "receiver", "validation", "conversation", "frequency"
+BASIS = ("basis_contract", "basis_country", "basis_route")  # a basis that is not enough, by what it is not enough for
 
 PEOPLE = """
 UPDATE campaigns_enrolment e SET due_at = now(), waits_for = '' WHERE e.id IN (
     SELECT id FROM campaigns_enrolment
-    WHERE tenant_id = ANY (%(tenants)s) AND waits_for = %(kind)s AND due_at > now() ORDER BY id FOR UPDATE)"""
+    WHERE tenant_id = ANY (%(tenants)s) AND waits_for = ANY (%(kinds)s) AND due_at > now() ORDER BY id FOR UPDATE)"""
 
 RETRIES = """
 UPDATE campaigns_message m SET due_at = now(), reason = '' WHERE m.id IN (
     SELECT id FROM campaigns_message
-    WHERE tenant_id = ANY (%(tenants)s) AND status = 'deferred' AND reason = %(kind)s AND due_at > now()
+    WHERE tenant_id = ANY (%(tenants)s) AND status = 'deferred' AND reason = ANY (%(kinds)s) AND due_at > now()
     ORDER BY id FOR UPDATE)"""
 
 LOOK_NOW_AT_PEOPLE = """
@@ -30,7 +31,7 @@ UPDATE campaigns_enrolment e SET due_at = now(), waits_for = '' WHERE e.id IN (
     ORDER BY id FOR UPDATE)"""
 
 
-def look_now(tenant_ids: Sequence[int], kind: str = RECEIVER) -> int:
+def look_now(tenant_ids: Sequence[int], *kinds: str) -> int:
     """Make those due who wait for that: a stop was lifted, a limit raised, an address validated. Returns how many.
 
     Retries too. Waits for plans under way, which would move people by what held before.
@@ -38,7 +39,7 @@ def look_now(tenant_ids: Sequence[int], kind: str = RECEIVER) -> int:
     for pk in sorted(tenant_ids):
         planning.wait(pk)
     with connection.cursor() as cursor:
-        values: dict[str, Any] = {"tenants": list(tenant_ids), "kind": kind}
+        values: dict[str, Any] = {"tenants": list(tenant_ids), "kinds": list(kinds)}
         cursor.execute(RETRIES, values)
         cursor.execute(PEOPLE, values)
         return cursor.rowcount

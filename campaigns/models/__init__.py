@@ -1,5 +1,6 @@
 """Who gets what and when: contacts, lists, campaigns, enrolments, the ledger, suppression."""
 
+from campaigns.models.bases import BasisRule
 from campaigns.models.campaigns import Campaign, Step, Variant
 from campaigns.models.canaries import Canary
 from campaigns.models.contacts import Contact, Conversation
@@ -13,6 +14,7 @@ from campaigns.models.suppression import Suppression, SuppressionList
 
 __all__ = [
     "Attempt",
+    "BasisRule",
     "Batch",
     "Campaign",
     "Canary",

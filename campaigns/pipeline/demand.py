@@ -48,9 +48,7 @@ OPEN = """
 RETRIES = f"""
 INSERT INTO plan_demand
 SELECT 0, r.id, r.enrolment_id, r.campaign_id, r.contact_id, r.step_id, r.pool_id, r.mailbox_id, r.due_at, r.closes_at,
-    r.operator, NULL, CASE WHEN {gating.IN_CONVERSATION} THEN {gating.OF_CONTACT} END, NULL,
-    CASE WHEN {gating.IN_CONVERSATION} THEN {gating.UNTIL_OF_CONTACT} END, ct.validity, ct.company_domain,
-    {gating.SPELLED}
+    r.operator, NULL, {gating.OF_RETRY}, NULL, NULL, ct.validity, ct.company_domain, {gating.SPELLED}
 FROM unnest(%(boxes)s::bigint[], %(rooms)s::int[]) AS box (id, room)
 CROSS JOIN LATERAL (
     SELECT m.id, m.enrolment_id, m.campaign_id, m.contact_id, m.step_id, m.mailbox_id, m.due_at, w.pool_id, w.closes_at,
@@ -66,7 +64,7 @@ JOIN campaigns_contact ct ON ct.id = r.contact_id"""
 # What stands in plan_demand for an enrolment `e` of an open pair `w`.
 ENROLLED = f"""e.id, w.campaign_id, e.contact_id, st.step_id, w.pool_id, e.mailbox_id, e.due_at, w.closes_at,
     coalesce(nullif(ct.operator, ''), 'other'), ct.address_hash,
-    {gating.OF_CONTACT}, w.pair, {gating.UNTIL_OF_CONTACT}, ct.validity, ct.company_domain, {gating.SPELLED}"""
+    {gating.OF_CONTACT}, w.pair, NULL::timestamptz, ct.validity, ct.company_domain, {gating.SPELLED}"""
 
 # Whoever is in the middle of a thread has a mailbox, and is found by it, however many wait for their first mail.
 FOLLOW_UPS = f"""
@@ -107,10 +105,11 @@ class Found:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def prepare(cursor: Any, tenant_id: int, campaigns: Sequence[Running], keyed: Hasher) -> None:
+def prepare(cursor: Any, tenant_id: int, campaigns: Sequence[Running], keyed: Hasher, day: date) -> None:
     """Make the run's temp tables, with the key each step's Message-IDs are derived from."""
     cursor.execute(TABLES)
     cursor.execute(EMPTY)
+    gating.prepare(cursor, tenant_id, {campaign.pool_id for campaign in campaigns}, day)
     steps = [(campaign.id, step) for campaign in campaigns for step in campaign.steps]
     cursor.execute(
         "INSERT INTO plan_step SELECT * FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::bytea[])",
@@ -161,6 +160,7 @@ def find_retries(
 ) -> None:  # fmt: skip
     """Put the deferred messages whose mailbox has slots into plan_demand, and move those who can't be written to."""
     cursor.execute(RETRIES, {**values_of(pairs), **_boxes(places), "now": now, "day": day, "limit": limit})
+    gating.set_until(cursor, now)
     receivers.mark(cursor)
     receivers.postpone(cursor, now)
 

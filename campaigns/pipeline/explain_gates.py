@@ -76,7 +76,7 @@ def count_first(cursor: Any, tenant: Tenant, values: Mapping[str, Any], now: dat
 
     `values` are lists of equal length: campaigns, zones, pools, closes, limits. Receivers are not asked.
     """
-    _begin(cursor)
+    _begin(cursor, tenant, values["pools"], day)
     cursor.execute(FIRST_OF_ZONE, {**values, "now": now, "day": day})
     for kind in (1, 2):
         gating.mark(cursor, tenant, kind, now)
@@ -127,7 +127,7 @@ def _marked(
     cursor: Any, tenant: Tenant, running: Sequence[seats.Running], ids: list[int], now: datetime, day: date
 ) -> dict[int, tuple[str | None, datetime | None]]:
     pairs = demand.open_pairs(running)
-    _begin(cursor)
+    _begin(cursor, tenant, [pair.pool_id for pair in pairs], day)
     cursor.execute(NAMED, {**demand.values_of(pairs), "enrolments": ids, "now": now, "day": day})
     limit = now + timedelta(seconds=settings.PLAN_HORIZON_SECONDS)
     loaded = seats.load(cursor, running, now, day, limit, limits.ANYTHING)
@@ -140,6 +140,7 @@ def _marked(
     return {pk: (gate, until) for pk, gate, until in cursor.fetchall()}
 
 
-def _begin(cursor: Any) -> None:
+def _begin(cursor: Any, tenant: Tenant, pool_ids: Collection[int], day: date) -> None:
     cursor.execute(demand.TABLES)
     cursor.execute(demand.EMPTY)
+    gating.prepare(cursor, tenant.pk, set(pool_ids), day)

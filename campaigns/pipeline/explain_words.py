@@ -73,6 +73,18 @@ WORDS = {
     ("cap", "tenant_day"): (T("the tenant's daily cap"), T("It is free again tomorrow; or raise the cap.")),
     ("gate", "suppressed"): (T("their end by the next run: they are suppressed"), WAIT),
     ("gate", "basis_expired"): (T("their end by the next run: their basis has expired"), WAIT),
+    ("gate", "basis_contract"): (
+        T("a basis and a country that the tenant's contract names"),
+        T("Add to the tenant's record what was agreed on."),
+    ),
+    ("gate", "basis_country"): (
+        T("a basis that is enough in their country"),
+        T("Import what proves it, or take them out of the list."),
+    ),
+    ("gate", "basis_route"): (
+        T("accounts whose hosts allow mail of their basis"),
+        T("Send from another pool, or let an ops manager set what the accounts allow."),
+    ),
     ("gate", "invalid"): (T("their end by the next run: their address is not valid"), WAIT),
     ("gate", "validation"): (T("their address to be validated"), T("Validate the contacts.")),
     ("gate", "frequency"): (T("the days that lie between mails to one person or company"), WAIT),

@@ -1,38 +1,59 @@
 """The gates that a run asks, in order, about those whom it found: who may be written to now, and else when.
 
-Suppressed; invalid; basis expired: these end an enrolment. Not validated; frequency; in conversation; receiver: these
-move it to the moment at which that can change, so that the demand index holds only rows worth a look. What opens a
+Suppressed; invalid; basis expired: these end an enrolment. Basis not enough (contract, country, way out); not
+validated; in conversation; frequency; receiver: these move it to the moment at which that can change, so that the demand index holds only rows worth a look. What opens a
 gate early makes people due by set (campaigns.ledger.waiting).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from collections.abc import Collection
+from datetime import date, datetime
 from typing import Any
 
 from campaigns.ledger import gates
-from campaigns.pipeline import receivers
+from campaigns.pipeline import bases, receivers
 from tenants.models import Tenant
 
 UNKNOWN_SHARE = 0.05  # of a campaign's people, at most, whose address nobody could validate
 
-# Of one contact `ct` and the parameters day and now. Which gate refuses, and until when; both null: none of these does.
-OF_CONTACT = """CASE
+# Which gate refuses one contact `ct` of a pair `w`, by the parameters day and now; null: none of these does.
+OF_CONTACT = f"""CASE
         WHEN ct.validity = 'invalid' THEN 'invalid'
-        WHEN ct.basis_expires_on < %(day)s THEN 'basis_expired'
+        WHEN {bases.EXPIRED} THEN 'basis_expired'
+        WHEN NOT {bases.IN_CONTRACT} THEN 'basis_contract'
+        WHEN NOT {bases.IN_COUNTRY} THEN 'basis_country'
+        WHEN NOT EXISTS (
+            SELECT FROM plan_route WHERE pool_id = w.pool_id AND basis = ct.lawful_basis) THEN 'basis_route'
         WHEN ct.validity = '' THEN 'validation'
         WHEN ct.conversation_since IS NOT NULL THEN 'conversation'
         WHEN ct.quiet_until > %(now)s THEN 'quiet'
     END"""
 SPELLED = "ct.company_domain = ''"  # where one person has several spellings: an entry may be of another one
-IN_CONVERSATION = "ct.conversation_since IS NOT NULL OR ct.quiet_until > %(now)s"  # asked about retries too
-UNTIL_OF_CONTACT = """CASE
-        WHEN ct.validity = 'invalid' OR ct.basis_expires_on < %(day)s THEN NULL
-        WHEN ct.validity = '' THEN %(now)s + interval '1 hour'
-        WHEN ct.conversation_since IS NOT NULL THEN %(now)s + interval '1 day'
-        WHEN ct.quiet_until > %(now)s THEN ct.quiet_until
+# A retry is asked only what may have begun since it was planned.
+OF_RETRY = """CASE
+        WHEN ct.conversation_since IS NOT NULL THEN 'conversation'
+        WHEN ct.quiet_until > %(now)s THEN 'quiet'
     END"""
+
+# Until when, by which of these gates; those that are final have no time.
+UNTIL = """
+UPDATE plan_demand d SET until = CASE d.refused
+    WHEN 'basis_contract' THEN %(now)s + interval '1 day'
+    WHEN 'basis_country' THEN %(now)s + interval '1 day'
+    WHEN 'basis_route' THEN %(now)s + interval '1 day'
+    WHEN 'validation' THEN %(now)s + interval '1 hour'
+    WHEN 'conversation' THEN %(now)s + interval '1 day'
+    WHEN 'quiet' THEN ct.quiet_until END
+FROM campaigns_contact ct
+WHERE ct.id = d.contact_id AND d.refused IS NOT NULL AND d.until IS NULL"""
+
+TABLES = """
+CREATE TEMP TABLE IF NOT EXISTS plan_route (pool_id bigint NOT NULL, basis text NOT NULL) ON COMMIT DROP;
+TRUNCATE plan_route"""
+
+ROUTES = "INSERT INTO plan_route SELECT * FROM unnest(%s::bigint[], %s::text[])"
 
 SUPPRESSED = """
 UPDATE plan_demand p SET refused = 'suppressed', until = NULL
@@ -140,9 +161,24 @@ JOIN (
 WHERE d.kind = 2 AND d.enrolment_id = r.enrolment_id AND r.n > room.amount"""
 
 
+def prepare(cursor: Any, tenant_id: int, pool_ids: Collection[int], day: date) -> None:
+    """Make the tables of which bases are enough: for a country, by contract, and by the accounts of each pool."""
+    bases.prepare(cursor, tenant_id, day)
+    cursor.execute(TABLES)
+    allowed = bases.allowed_by_pool(cursor, sorted(pool_ids))
+    rows = [(pool_id, basis) for pool_id, found in allowed.items() for basis in found]
+    cursor.execute(ROUTES, [[pool_id for pool_id, _ in rows], [basis for _, basis in rows]])
+
+
+def set_until(cursor: Any, now: datetime) -> None:
+    """Put to those whom the gates of a contact refuse the time at which they ask again."""
+    cursor.execute(UNTIL, {"now": now})
+
+
 def mark(cursor: Any, tenant: Tenant, kind: int, now: datetime) -> None:
     """Mark in plan_demand who of that kind is refused, by what and until when; nothing else is written."""
     values = {"tenant": tenant.pk, "now": now, "days": tenant.frequency_days, "kind": kind}
+    set_until(cursor, now)
     cursor.execute(SUPPRESSED, values)
     cursor.execute(SUPPRESSED_BY_OTHERS, values)
     cursor.execute(ANY_WIDE, values)

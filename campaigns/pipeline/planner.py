@@ -170,7 +170,7 @@ def _plan(
         receivers.prepare(cursor, tenant.pk, loaded, now, hour)
     places, shared = loaded.places, loaded.shared
     tenant_left = _tenant_left(cursor, tenant, day)
-    demand.prepare(cursor, tenant.pk, campaigns, suppression.hasher())
+    demand.prepare(cursor, tenant.pk, campaigns, suppression.hasher(), day)
     pairs = demand.open_pairs(campaigns)
     at_first = {campaign.id: campaign.left for campaign in campaigns}
     demand.find_retries(cursor, pairs, places, now, day, limit)

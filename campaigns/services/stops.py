@@ -144,7 +144,7 @@ def _end(stop: Stop, actor: Actor) -> bool:
 def _call_back(stop: Stop, tenant_ids: Sequence[int]) -> None:
     """Whoever waited for a receiver was sent away until the stop might be over."""
     if stop.scope == Stop.Scope.RECEIVER:
-        waiting.look_now(tenant_ids)
+        waiting.look_now(tenant_ids, waiting.RECEIVER)
 
 
 def preview(scope: str, target: Any = None, *, actor: Actor) -> tuple[Stop, Covered]:

@@ -12,13 +12,20 @@ from django.http import Http404, HttpResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSingleDateWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from mailboxes import hosts
 from mailboxes.models import ProviderAccount, QuotaGroup
 from mailboxes.services import providers, quotas
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
+from tenants.models.records import BASES
 
 
 class LimitsForm(forms.Form):
@@ -52,6 +59,23 @@ class SpfForm(forms.Form):
         return self.cleaned_data["spf_terms"].split()
 
 
+class BasesForm(forms.Form):
+    """What the host's terms allow, and where they say so."""
+
+    bases = forms.MultipleChoiceField(
+        choices=[(name, name.replace("_", " ")) for name in BASES],
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        label=_("Lawful bases of the mail that it may carry"),
+        help_text=_("None: nobody new is written to by it."),
+    )
+    link = forms.CharField(
+        max_length=500, required=False, widget=UnfoldAdminTextInputWidget, label=_("Where the host's terms stand")
+    )
+    on = forms.DateField(required=False, widget=UnfoldAdminSingleDateWidget, label=_("Read on"))
+    reason = forms.CharField(max_length=200, required=False, widget=UnfoldAdminTextInputWidget, label=_("Reason"))
+
+
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(TenantAdmin):
     area = "mailboxes"
@@ -70,9 +94,10 @@ class ProviderAccountAdmin(TenantAdmin):
         (_("Limits"), {"fields": ("hourly_cap", "quota_group", "hours")}),
         (_("Reading"), {"fields": ("imap_host", "imap_port")}),
         (_("What SPF has to cover"), {"fields": ("spf",)}),
+        (_("What its host allows"), {"fields": ("bases_allowed", "bases_link", "bases_on")}),
         (_("State"), {"fields": ("state_label", "state_reason", "blocked_until", "created_at")}),
     )
-    actions = ("pause", "suspend", "activate", "set_spf_terms")
+    actions = ("pause", "suspend", "activate", "set_bases", "set_spf_terms")
     targets = {"pause": "paused", "suspend": "suspended", "activate": "active"}
 
     state_label = labelled("state", _("state"))
@@ -133,6 +158,19 @@ class ProviderAccountAdmin(TenantAdmin):
         question = _("The domains whose mailboxes leave by these accounts are checked for it within minutes.")
         return self.ask(request, queryset, providers.set_spf_terms, question=question, form_class=SpfForm)
 
+    @admin.display(description=_("bases"), empty_value=_("none: nobody new is written to"))
+    def bases_allowed(self, row):
+        return ", ".join(name.replace("_", " ") for name in row.allowed_bases) or None
+
+    @admin.action(description=_("Set allowed bases"), permissions=["set_bases"])
+    def set_bases(self, request, queryset):
+        question = _("More than before takes a second person. A pool carries only what all its accounts allow.")
+        one = queryset.first() if queryset.count() == 1 else None
+        initial = {"bases": one.allowed_bases, "link": one.bases_link, "on": one.bases_on} if one else {}
+        return self.ask(
+            request, queryset, providers.set_bases, question=question, form_class=BasesForm, initial=initial
+        )
+
     @admin.action(description=_("Pause"), permissions=["set_state"])
     def pause(self, request, queryset):
         question = _("Nothing more leaves by these accounts; the mail that waits in their mailboxes goes back.")
@@ -146,6 +184,9 @@ class ProviderAccountAdmin(TenantAdmin):
     @admin.action(description=_("Put back to work"), permissions=["set_state"])
     def activate(self, request, queryset):
         return self.each(request, queryset, providers.activate)
+
+    def has_set_bases_permission(self, request):
+        return request.actor.can("mailboxes.set_bases")
 
     def has_set_spf_terms_permission(self, request):
         return request.actor.can("mailboxes.import")

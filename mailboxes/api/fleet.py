@@ -38,7 +38,10 @@ class DomainOutput(Output):
 class AccountOutput(Output):
     class Meta:
         model = ProviderAccount
-        fields = ("id", "kind", "host", "port", "security", "state", "state_reason", "blocked_until", "created_at")
+        fields = (
+            *("id", "kind", "host", "port", "security", "state", "state_reason", "blocked_until"),
+            *("allowed_bases", "bases_link", "bases_on", "created_at"),
+        )
 
 
 class MailboxOutput(Output):

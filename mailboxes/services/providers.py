@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
+
+from django.core.exceptions import ValidationError
+from django.utils.timezone import now
 
 from mailboxes import hosts
 from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput
+from tenants.models.records import BASES, HTTPS
 from tenants.services import approvals, audit
 from tenants.services.actors import Actor
 
@@ -82,3 +87,64 @@ def set_spf_terms(
     SendingDomain.objects.filter(pk__in=used).exclude(state=SendingDomain.State.RETIRED).update(check_due_at=None)
     audit.record(actor, "account.spf_terms_set", account, reason=reason, before=before, after=terms)
     return account
+
+
+@repeating.atomic
+def set_bases(
+    account: ProviderAccount,
+    bases: Iterable[str],
+    *,
+    link: str = "",
+    on: date | None = None,
+    actor: Actor,
+    reason: str = "",
+    approval: int | None = None,
+) -> ProviderAccount:
+    """Say mail of which lawful bases the host's terms allow; where they say so, and when somebody read them.
+
+    Fewer bases hold at once: what waits in its mailboxes goes back. More need a second person; nothing leaves for the
+    first time by an account that allows none. Raises NotAllowed, NeedsApproval, BadInput that names the field.
+    """
+    actor.require("mailboxes.set_bases", account)
+    chosen = _chosen(bases)
+    link = link.strip()
+    if chosen or link:
+        _check_link(link)
+    if chosen and on is None:
+        raise BadInput("Write the day on which somebody read the host's terms.", field="on")
+    if on is not None and on > now().date():
+        raise BadInput("Nobody has read the host's terms in the future.", field="on")
+    account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    before = sorted(account.allowed_bases)
+    used = approvals.require(actor, "account.allow_bases", account, approval=approval, bases=chosen)
+    account.allowed_bases, account.bases_link, account.bases_on = chosen, link, on
+    account.save(update_fields=["allowed_bases", "bases_link", "bases_on"])
+    boxes = Mailbox.objects.filter(home=account).order_by("pk").select_for_update(no_key=True)
+    hooks.call(
+        "mailboxes.bases_changed", mailbox_ids=list(boxes.values_list("pk", flat=True)), tenant_id=account.tenant_id,
+        fewer=not set(before) <= set(chosen), more=not set(chosen) <= set(before),
+    )  # fmt: skip
+    audit.record(
+        actor, "account.bases_set", account, reason=reason, before=before, after=sorted(chosen), link=link,
+        on=on and on.isoformat(), approval=used and used.pk,
+    )  # fmt: skip
+    return account
+
+
+def _chosen(bases: Iterable[str]) -> list[str]:
+    given = set(bases)
+    if unknown := sorted(given - set(BASES)):
+        raise BadInput(f"{unknown[0][:40]!r} is no basis; there are {', '.join(BASES)}.", field="bases")
+    return [name for name in BASES if name in given]
+
+
+def _check_link(link: str) -> None:
+    longest = ProviderAccount._meta.get_field("bases_link").max_length or 0
+    try:
+        HTTPS(link)
+    except ValidationError as error:
+        raise BadInput(
+            "Write where the host's terms stand, an address that begins with https://.", field="link"
+        ) from error
+    if len(link) > longest:
+        raise BadInput(f"The link has more than {longest} characters.", field="link")

@@ -70,6 +70,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
         (_("Suppression lists"), "playlist_remove", "campaigns_suppressionlist", "campaigns.view"),
         (_("Uses of verifiers"), "price_check", "deliverability_verifieruse", "deliverability.view"),
+        more=[entry(_("Who may be written to"), "gavel", "campaigns_basisrule_table", "campaigns.view")],
     ),
     models(
         _("Fleet"),

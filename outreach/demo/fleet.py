@@ -34,8 +34,14 @@ MAILBOX_COLUMNS = (
 DOMAIN_COLUMNS = ("domain", "dkim_selectors", "daily_cap", "registrar", "registered_on", "renews_on")
 CONTACT_COLUMNS = (
     "email", "first_name", "last_name", "company", "country", "time_zone", "person_kind", "source", "lawful_basis",
-    "basis_date", "basis_expires_on", "basis_evidence", "industry", "city",
+    "basis_date", "basis_expires_on", "basis_evidence", "basis_terms", "industry", "city",
 )  # fmt: skip
+
+# What the demo's host allows is what its people gave as their ground, and where its terms would say so.
+HOST_TERMS = "https://sink.example/terms"
+ALLOWED_BASES = ("consent", "existing_customer", "legitimate_interest", "implied_consent", "opt_out")
+# What a country's rule asks for besides the basis.
+TERMS_OF = {"legitimate_interest": "job_related", "implied_consent": "business"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,7 @@ def _contacts(strangers: Iterator[people.Person], count: int, pool: Pool, today:
             "basis_date": since.isoformat(),
             "basis_expires_on": (since + timedelta(days=730)).isoformat() if person.basis_expires else "",
             "basis_evidence": f"form entry {person.number + 10_000}, confirmed by mail",
+            "basis_terms": TERMS_OF.get(person.basis, ""),
             "industry": person.industry,
             "city": person.city,
         }

@@ -26,7 +26,7 @@ from django.db import ProgrammingError, connections
 from django.db.models import Count
 
 from campaigns.models import Campaign, Contact, ListEntry, Message
-from mailboxes.models import Mailbox, SendingDomain
+from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
 from outreach import embedded
 from outreach.common import isolation
 from outreach.common.errors import NotReady
@@ -155,7 +155,9 @@ class Demo:
                 with isolation.everything():
                     # Nobody is here to agree, and the demo may have more contacts than one may reach alone.
                     made = Tenant.objects.get(slug=company.slug)
-                    ApprovalPolicy.objects.create(tenant=made, launch_above=None, cap_above=max(fleet.DAILY_CAPS))
+                    ApprovalPolicy.objects.create(
+                        tenant=made, launch_above=None, cap_above=max(fleet.DAILY_CAPS), bases=False
+                    )
             if not call("tenant_record", company.slug)["ready"]:
                 call("tenant_record", company.slug, str(company.record))
         return len(SLUGS)
@@ -169,6 +171,18 @@ class Demo:
             if Mailbox.objects.filter(tenant__slug=company.slug).count() < size:
                 call("import_mailboxes", str(self.files.mailboxes(company)), "--tenant", company.slug)
         return Mailbox.objects.filter(tenant__slug__in=SLUGS).count()
+
+    @between_forks
+    def allow_bases(self) -> int:
+        """Every account of the demo carries what its host's terms allow; return how many accounts."""
+        accounts = ProviderAccount.objects.filter(tenant__slug__in=SLUGS)
+        new = accounts.filter(allowed_bases=[]).order_by("pk")
+        for slug, host, port in list(new.values_list("tenant__slug", "host", "port")):
+            call(
+                "account_bases", f"{host}:{port}", "--tenant", slug, "--allow", *fleet.ALLOWED_BASES, "--link",
+                fleet.HOST_TERMS, "--on", self._plan.day, "--reason", "The sink takes everything",
+            )  # fmt: skip
+        return accounts.count()
 
     @between_forks
     def import_domains(self) -> int:

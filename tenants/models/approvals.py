@@ -37,6 +37,7 @@ class ApprovalPolicy(TenantOwned):
     release = models.BooleanField(_("release from quarantine"), default=True)
     lift = models.BooleanField(_("lifting a suppression"), default=True)
     account = models.BooleanField(_("reopening a provider account"), default=True)
+    bases = models.BooleanField(_("more lawful bases for an account or a country"), default=True)
     decide_hours = models.PositiveSmallIntegerField(_("hours to decide"), default=72)
     use_hours = models.PositiveSmallIntegerField(_("hours to use an agreement"), default=24)
 

@@ -206,7 +206,7 @@ def _line(policy: ApprovalPolicy, name: str, value: Any) -> Any:
 
 
 LINES = ("launch_above", "cap_above", "export_above")
-ALWAYS = ("release", "lift", "account")
+ALWAYS = ("release", "lift", "account", "bases")
 HOURS = ("decide_hours", "use_hours")
 ALL_LINES = (*LINES, *ALWAYS, *HOURS)
 

@@ -18,6 +18,7 @@ from tenants.models import ChecklistEntry, Tenant, TenantRecord, User
 from tenants.services import audit
 from tenants.services.actors import Actor
 
+AGREED = ("allowed_countries", "allowed_bases")  # by whom and on what ground mail may go out
 FIELDS = tuple(
     field.name for field in TenantRecord._meta.get_fields() if field.name not in ("id", "tenant", "changed_at")
 )
@@ -52,6 +53,7 @@ def write(tenant: Tenant, values: Mapping[str, Any], *, actor: Actor) -> TenantR
         raise BadInput(f"The record has no {unknown[0]!r}; it has {', '.join(FIELDS)}.", field=unknown[0])
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     record = of(tenant)
+    before = {name: set(getattr(record, name)) for name in AGREED}
     for name, value in values.items():
         if isinstance(value, str) and not yaml_files.storable(value):
             raise BadInput(f"{name}: has a character that can't be stored.", field=name)
@@ -67,6 +69,12 @@ def write(tenant: Tenant, values: Mapping[str, Any], *, actor: Actor) -> TenantR
         raise BadInput("contract_ends_on: lies before contract_signed_on.", field="contract_ends_on")
     record.save()
     hooks.call("tenants.record_written", tenant=tenant, fields=frozenset(values))
+    after = {name: set(getattr(record, name)) for name in AGREED}
+    if before != after:
+        hooks.call(
+            "tenants.contract_changed", tenant=tenant, fewer=any(before[name] - after[name] for name in AGREED),
+            more=any(after[name] - before[name] for name in AGREED),
+        )  # fmt: skip
     audit.record(actor, "tenant.record_written", tenant, fields=sorted(values))
     return record
 

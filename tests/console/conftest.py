@@ -15,6 +15,7 @@ from django_otp import DEVICE_ID_SESSION_KEY
 
 from campaigns.models import (
     Attempt,
+    BasisRule,
     Batch,
     Canary,
     Contact,
@@ -205,6 +206,10 @@ class World:
             held_until=now(), decided_at=now(), sent=50,
         )  # fmt: skip
         Contact.objects.filter(pk=self.people[-1].pk).update(conversation_since=now(), conversation_via="reply")
+        BasisRule.objects.create(
+            tenant=self.tenant, version=1, country="DE", grounds=[{"basis": "consent", "needs_evidence": True}],
+            valid_from=now().date(), reason="Counsel <b>wants</b> proof",
+        )  # fmt: skip
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]
         done = Import.objects.create(

@@ -28,7 +28,8 @@ def second(world):
 @pytest.fixture
 def strict(world):
     Approval.objects.all().delete()
-    strict = {"launch_above": 5, "cap_above": 50, "export_above": 3, "release": True, "lift": True, "account": True}
+    strict = {"launch_above": 5, "cap_above": 50, "export_above": 3}
+    strict |= dict.fromkeys(("release", "lift", "account", "bases"), True)
     ApprovalPolicy.objects.filter(tenant=world.tenant).update(**strict)
     return world
 

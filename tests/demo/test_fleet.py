@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 import yaml
 
-from campaigns import templating
+from campaigns import bases, templating
 from campaigns.services import specs
 from outreach.common import addresses
 from outreach.demo import fleet
@@ -88,3 +88,20 @@ def test_the_same_start_gives_the_same_files_which_only_the_owner_reads(files, t
     for path in files.folder.iterdir():
         assert (again.folder / path.name).read_bytes() == path.read_bytes()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_every_contact_may_be_written_to_by_its_country_the_contract_and_the_host(files):
+    for company in fleet.COMPANIES:
+        agreed = yaml.safe_load(company.record.read_text())
+        for pool in company.pools:
+            for row in read(files.contacts(company, pool)):
+                since = date.fromisoformat(row["basis_date"])
+                until = date.fromisoformat(row["basis_expires_on"] or "9999-01-01")
+                found = bases.verdict(
+                    row["country"], row["person_kind"], row["lawful_basis"], row["basis_terms"].split(), since, until,
+                    TODAY, evidence=bool(row["basis_evidence"]),
+                )  # fmt: skip
+                assert isinstance(found, bases.Allowed), row
+                assert row["country"] in agreed["allowed_countries"]
+                assert row["lawful_basis"] in agreed["allowed_bases"]
+                assert row["lawful_basis"] in fleet.ALLOWED_BASES

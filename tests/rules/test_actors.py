@@ -14,6 +14,7 @@ READS = {
     "campaigns.canaries.told", "campaigns.contact_rows.countries", "campaigns.preflighting.look",
     "campaigns.preflighting.require_no_errors", "campaigns.preflighting.said", "campaigns.specs.name_of",
     "tenants.approvals.still_covers",
+    "campaigns.bases.effective", "campaigns.bases.in_codes", "campaigns.bases.looser", "campaigns.bases.rules_of",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.digest", "campaigns.specs.read", "campaigns.specs.read_step", "campaigns.steps.current",
     "campaigns.steps.wordings", "campaigns.stops.parse_until", "campaigns.stops.standing",

@@ -137,6 +137,7 @@ class Command(BaseCommand):
             ("Client companies", demo.create_tenants),
             ("Sending domains from CSV", demo.import_domains),
             ("Mailboxes from CSV", demo.import_mailboxes),
+            ("What their hosts allow", demo.allow_bases),
             ("Their records in DNS", demo.check_domains),
             ("Contacts from CSV", demo.import_contacts),
             ("Their addresses, by DNS", demo.validate_contacts),

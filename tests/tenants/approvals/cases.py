@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from django.utils.timezone import now
 
-from campaigns.models import Campaign, Enrolment, Step, Suppression
-from campaigns.services import campaigns, specs, steps, stops, suppression, suppression_lists
+from campaigns.models import BasisRule, Campaign, Enrolment, Step, Suppression
+from campaigns.services import bases, campaigns, specs, steps, stops, suppression, suppression_lists
 from mailboxes.edits import Wish
 from mailboxes.models import Mailbox, ProviderAccount, RampPlan
 from mailboxes.services import domain_ramp, editing, exporting, mailboxes, providers, ramp
@@ -93,6 +93,19 @@ class Case:
     def _account_reopen(self, tenant):
         self.subject = factories.account(tenant, port=next(PORTS), state=ProviderAccount.State.SUSPENDED)
         self.service, self.done = providers.activate, lambda row: row.state == "active"
+
+    def _account_allow_bases(self, tenant):
+        self.subject = factories.account(tenant, port=next(PORTS), allowed_bases=["consent"])
+        self.asks, terms = {"bases": ["consent", "opt_out"]}, {"link": "https://host.example/terms", "on": now().date()}
+        self.service = lambda row, **more: providers.set_bases(row, ["consent", "opt_out"], **terms, **more)
+        self.done = lambda row: row.allowed_bases == ["consent", "opt_out"]
+
+    def _bases_loosen(self, tenant):
+        self.subject, grounds = tenant, [{"basis": "consent"}, {"basis": "legitimate_interest"}]
+        country = ("DE", "AT", "DK", "IT", "PL")[next(PORTS) % 5]
+        self.asks = {"country": country, "person_kind": "", "grounds": grounds, "valid_from": now().date()}
+        self.service = lambda row, **more: bases.set_rule(row, country, grounds, reason="Counsel says so", **more)
+        self.done = lambda row: BasisRule.objects.filter(tenant=row).exists()
 
     def _suppression_lift(self, tenant):
         suppression.suppress(tenant, [f"gone{next(PORTS)}@example.net"], actor=SYSTEM, reason="opt_out", via="test")

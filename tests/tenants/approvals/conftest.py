@@ -12,7 +12,8 @@ from tests.tenants.approvals.cases import Case, somebody
 @pytest.fixture
 def tenant():
     tenant = factories.tenant()
-    strict = {"launch_above": 5, "cap_above": 50, "export_above": 3, "release": True, "lift": True, "account": True}
+    strict = {"launch_above": 5, "cap_above": 50, "export_above": 3}
+    strict |= dict.fromkeys(("release", "lift", "account", "bases"), True)
     ApprovalPolicy.objects.filter(tenant=tenant).update(**strict)
     return tenant
 
@@ -38,6 +39,8 @@ def second(tenant):
         "mailboxes.bulk_raise_cap",
         "mailboxes.export",
         "account.reopen",
+        "account.allow_bases",
+        "bases.loosen",
         "suppression.lift",
         "suppression_list.remove",
     ]

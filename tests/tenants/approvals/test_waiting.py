@@ -24,7 +24,7 @@ def test_the_cases_here_are_the_acts_there_are():
     tested = {"campaign.launch", "mailbox.raise_cap", "mailbox.leave_ramp", "mailbox.release", "account.reopen"}
     tested |= {"domain.leave_ramp"}
     tested |= {"suppression.lift", "suppression_list.remove", "mailboxes.bulk_raise_cap", "mailboxes.export"}
-    tested |= {"stop.lift", "campaign.revise"}
+    tested |= {"stop.lift", "campaign.revise", "account.allow_bases", "bases.loosen"}
     assert set(acts.registered()) == tested | {"people.export", "policy.loosen"}
 
 
