@@ -1,8 +1,8 @@
 """The gates that a run asks, in order, about those whom it found: who may be written to now, and else when.
 
 Suppressed; invalid; basis expired: these end an enrolment. Basis not enough (contract, country, way out); not
-validated; in conversation; frequency; receiver: these move it to the moment at which that can change, so that the demand index holds only rows worth a look. What opens a
-gate early makes people due by set (campaigns.ledger.waiting).
+validated; in conversation; frequency; receiver: these move it to the moment at which that can change, so that the
+demand index holds only rows worth a look. What opens a gate early makes people due by set (campaigns.ledger.waiting).
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def test_an_entry_of_an_older_spelling_blocks_that_spelling():
     spelling = factories.hasher().address("some.body@gmail.com")  # as an entry was made before spellings were one
     key = factories.hasher().address("somebody@gmail.com")
     change(
-        contact, email="Some.Body@gmail.com", email_key="somebody@gmail.com", address_hash=key,
+        contact, email="Some.Body@gmail.com", email_key="somebody@gmail.com", company_domain="",
+        address_hash=key,
         domain_hashes=[factories.hasher().domain("gmail.com"), spelling],
     )  # fmt: skip
     Suppression.objects.create(

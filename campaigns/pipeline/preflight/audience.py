@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from campaigns.findings import Finding, Level
 from campaigns.models import Contact
+from campaigns.pipeline import census
 from campaigns.pipeline.preflight.ground import Ground
 
 MOST_UNKNOWN = 0.05  # of a campaign, at most
@@ -149,6 +150,34 @@ def countries(ground: Ground) -> Iterator[Finding]:
     if rest > 0:
         text = ngettext("And %d more country.", "And %d more countries.", rest) % rest
         yield Finding("more_countries", Level.NOTE, text, rows=ground.members())
+    yield from _held_by_rules(ground)
+
+
+def _held_by_rules(ground: Ground) -> Iterator[Finding]:
+    """Whose basis is not enough in their country, or not in the contract: they wait until something changes that."""
+    if ground.campaign.contact_list is None:
+        return
+    found = census.census(ground.campaign.contact_list, ground.tenant, ground.today)
+    held = [row for row in found if row.refused is not None and row.gate != "basis_expired"]
+    level = Level.ERROR if sum(row.people for row in held) == ground.people else Level.WARNING
+    people: Counter[tuple[str, str, str]] = Counter()
+    why: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for row in held:
+        key = (row.gate or "", row.country, row.basis)
+        people[key] += row.people
+        if row.refused is not None:
+            why.setdefault(key, (row.refused.sentence, row.refused.remedy))
+    for (gate, country, basis), count in people.most_common(SHOWN_COUNTRIES):
+        sentence, remedy = why[gate, country, basis]
+        text = ngettext("%(n)s person waits: %(why)s", "%(n)s people wait: %(why)s", count)
+        yield Finding(
+            f"{gate}:{country}:{basis}", level, text % {"n": f"{count:,}", "why": sentence}, remedy,
+            count, ground.people, ground.members(f"country:{country}"),
+        )  # fmt: skip
+    rest = sum(people.values()) - sum(count for _key, count in people.most_common(SHOWN_COUNTRIES))
+    if rest:
+        text = ngettext("And %s more person waits.", "And %s more people wait.", rest) % f"{rest:,}"
+        yield Finding("more_held_by_rules", level, text, "", rest, ground.people, ground.members())
 
 
 def percent(count: int, total: int) -> str:

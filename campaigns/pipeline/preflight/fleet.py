@@ -111,17 +111,12 @@ def bases(ground: Ground) -> Iterator[Finding]:
         names = ", ".join(route.name for route in lacking[:3]) + (", ..." if len(lacking) > 3 else "")
         values = {"basis": labels.get(basis, basis), "names": names, "n": f"{count:,}"}
         remedy = _("Enter what the host's terms allow, with the link, or send to these people from another pool.")
-        if len(lacking) == len(routes):
-            text = _("No provider account of the pool may carry mail on the basis %(basis)s, which %(n)s people have.")
-            yield Finding(
-                f"basis_not_allowed:{basis}", Level.ERROR, text % values, remedy, count, ground.people,
-                ground.members(f"basis:{basis}"),
-            )  # fmt: skip
-        else:
-            boxes = sum(route.mailboxes for route in lacking)
-            text = _("Accounts that may not carry mail on the basis %(basis)s: %(names)s. Their mailboxes stay out.")
-            yield Finding(
-                f"basis_not_everywhere:{basis}", Level.WARNING, text % values, remedy, boxes,
-                sum(route.mailboxes for route in routes),
-                Rows("mailboxes_mailbox", {"pool__id__exact": ground.campaign.pool_id}),
-            )  # fmt: skip
+        text = _(
+            "%(n)s people have the basis %(basis)s, which not every account of the pool may carry: %(names)s. "
+            "They wait, since any mailbox of the pool may be the one that writes."
+        )
+        level = Level.ERROR if count == ground.people else Level.WARNING
+        yield Finding(
+            f"basis_not_allowed:{basis}", level, text % values, remedy, count, ground.people,
+            ground.members(f"basis:{basis}"),
+        )  # fmt: skip

@@ -203,7 +203,7 @@ def planned(tenant):
             tenant=tenant, campaign=campaign, contact=person, zone="UTC", waits_for=waits,
             due_at=None if waits == "message" else far,
         )
-        for person, waits in zip(people, ("message", "basis", "receiver"), strict=True)
+        for person, waits in zip(people, ("message", "basis_country", "receiver"), strict=True)
     ]  # fmt: skip
     Message.objects.create(
         tenant=tenant, campaign=campaign, step=campaign.steps.get(), enrolment=rows[0], contact=people[0], mailbox=box,
@@ -228,16 +228,16 @@ def test_a_rule_takes_planned_mail_back_and_looks_again_at_who_waits(tenant, pla
 def test_a_rule_for_later_leaves_mail_of_now_alone(tenant, planned):
     put(tenant, "DE", PROVEN, valid_from=today() + timedelta(days=3))
     assert Message.objects.count() == 1
-    assert waits(planned) == ["message", "basis", "receiver"]
+    assert waits(planned) == ["message", "basis_country", "receiver"]
 
 
 @pytest.mark.parametrize(
     ("values", "left", "after"),
     [
         ({"allowed_bases": ["consent", "opt_out"]}, 1, ["message", "", "receiver"]),
-        ({"allowed_countries": ["US"]}, 0, ["", "basis", "receiver"]),
+        ({"allowed_countries": ["US"]}, 0, ["", "basis_country", "receiver"]),
         ({"allowed_countries": ["UA", "PL"]}, 0, ["", "", "receiver"]),
-        ({"legal_name": "Another Ltd"}, 1, ["message", "basis", "receiver"]),
+        ({"legal_name": "Another Ltd"}, 1, ["message", "basis_country", "receiver"]),
     ],
 )
 def test_a_contract_that_names_less_takes_back_and_one_that_names_more_looks_again(

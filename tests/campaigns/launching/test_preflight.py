@@ -26,6 +26,9 @@ PRIVACY = "https://example.com/privacy"
 NOTICE = f"Your address is from: {{{{ source }}}}. {PRIVACY}"
 
 
+RULES = ("basis_contract:", "basis_country:")
+
+
 class Scene:
     """A campaign of one step to sixty people, from a pool of four mailboxes; nothing stands against it."""
 
@@ -38,7 +41,10 @@ class Scene:
         self.campaign = factories.campaign(self.tenant, self.pool, self.list, **changes)
 
     def found(self) -> dict[str, Level]:
-        """Errors and warnings, by code."""
+        """Errors and warnings, by code; what rules of bases hold is asked in a test of its own."""
+        return {code: level for code, level in self.all_found().items() if not code.startswith(RULES)}
+
+    def all_found(self) -> dict[str, Level]:
         self.campaign.refresh_from_db()
         report = preflighting.look(self.campaign)
         return {each.code: each.level for each in report.findings if each.level != Level.NOTE}
@@ -135,7 +141,7 @@ PROVOKED = [
         checked_at=now() - timedelta(days=4))),
     ("dns:dmarc_missing", "warning", _check_failed),
     ("basis_not_allowed:consent", "error", _bases("existing_customer")),
-    ("basis_not_everywhere:consent", "warning", _second_account),
+    ("basis_not_allowed:consent", "error", _second_account),
     ("no_list", "error", lambda scene: type(scene.campaign).objects.update(contact_list=None)),
     ("empty_list", "error", lambda scene: ListEntry.objects.all().delete()),
     ("nobody_validated", "error", lambda scene: scene.contacts(60, validity="")),
@@ -189,6 +195,26 @@ def test_a_source_in_words_will_do_and_who_gave_the_data_himself_is_owed_nothing
     scene.words(text_body="Hello")
     scene.contacts(7, collected_directly=True)
     assert scene.found() == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "n", "code", "level"),
+    [
+        ({"country": "FR"}, 3, "basis_contract:FR:consent", "warning"),
+        ({"country": "FR"}, 60, "basis_contract:FR:consent", "error"),
+        ({"lawful_basis": "existing_customer"}, 4, "basis_contract:UA:existing_customer", "warning"),
+        ({"basis_evidence": ""}, 5, "basis_country:UA:consent", "warning"),
+    ],
+)
+def test_people_whom_a_rule_holds_are_counted_with_the_reason(scene, changes, n, code, level):
+    scene.contacts(60, basis_evidence="double opt-in of 2 January")
+    assert scene.all_found() == {}
+
+    scene.contacts(n, **changes)
+
+    assert scene.all_found() == {code: level}
+    report = preflighting.look(scene.campaign)
+    assert next(each.count for each in report.findings if each.code == code) == n
 
 
 def test_a_follow_up_may_begin_with_re(scene):
