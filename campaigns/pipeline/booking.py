@@ -14,11 +14,14 @@ from tenants.models import Tenant
 RESERVE = f"""
 INSERT INTO mailboxes_allowance (tenant_id, scope, key, period_start, label, cap, reserved)
 SELECT CASE WHEN used.scope IN ('quota_hour', 'receiver_hour') THEN NULL ELSE %(tenant)s END, used.scope, used.key,
-    CASE WHEN used.scope LIKE '%%_hour' THEN %(hour)s ELSE %(day)s::timestamp AT TIME ZONE 'UTC' END,
+    CASE WHEN used.scope LIKE '%%_hour' THEN %(hour)s WHEN used.scope = 'campaign_total' THEN 'epoch'::timestamptz
+        ELSE %(day)s::timestamp AT TIME ZONE 'UTC' END,
     used.label, coalesce(cap.cap, {UNLIMITED}), used.count
 FROM (
     SELECT 'mailbox_day' AS scope, mailbox_id AS key, '' AS label, count(*) AS count FROM plan_pair GROUP BY mailbox_id
     UNION ALL SELECT 'campaign_day', campaign_id, '', count(*) FROM plan_pair GROUP BY campaign_id
+    UNION ALL SELECT 'campaign_total', campaign_id, '', count(*) FROM plan_pair
+        WHERE kind > 0 AND campaign_id = ANY (%(totals)s) GROUP BY campaign_id
     UNION ALL SELECT 'tenant_day', %(tenant)s, '', count(*) FROM plan_pair HAVING count(*) > 0
     UNION ALL SELECT 'domain_day', x.domain_id, '', count(*) FROM plan_pair p
         JOIN plan_box x ON x.mailbox_id = p.mailbox_id GROUP BY x.domain_id
@@ -66,6 +69,8 @@ def reserve(
     """Count plan_pair into its allowances; the database refuses what would pass a cap, and the run with it."""
     caps = [("tenant_day", tenant.pk, UNLIMITED if tenant.daily_cap is None else tenant.daily_cap)]
     caps += [("campaign_day", campaign.id, campaign.cap) for campaign in campaigns]
+    totals = {campaign.id: campaign.total_cap for campaign in campaigns if campaign.total_cap is not None}
+    caps += [("campaign_total", pk, cap) for pk, cap in totals.items()]
     caps += [("mailbox_day", pk, place.cap) for pk, place in places.items()]
     shared = {place.caps for place in places.values()}
     days = {of.domain_id: of.domain_day for of in shared if of.domain_day is not None}
@@ -89,6 +94,7 @@ def reserve(
             "accounts": list(accounts),
             "quotas": sorted(quotas),
             "users": users,
+            "totals": list(totals),
         },
     )
 

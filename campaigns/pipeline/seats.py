@@ -21,7 +21,7 @@ from mailboxes.services.domain_ramp_sql import TOO_YOUNG
 
 CAMPAIGNS = f"""
 SELECT c.id, c.pool_id, c.window_from, c.window_until, c.window_days, c.pace, c.daily_cap, c.zones,
-    coalesce(al.reserved, 0), st.id, st.position
+    coalesce(al.reserved, 0), c.total_cap, total.reserved, st.id, st.position
 FROM campaigns_campaign c
 JOIN LATERAL (
     SELECT DISTINCT ON (position) id, position FROM campaigns_step
@@ -29,8 +29,29 @@ JOIN LATERAL (
 ) AS st ON TRUE
 LEFT JOIN mailboxes_allowance al
     ON al.scope = 'campaign_day' AND al.key = c.id AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
+LEFT JOIN mailboxes_allowance total
+    ON total.scope = 'campaign_total' AND total.key = c.id AND total.period_start = 'epoch'::timestamptz
 WHERE c.tenant_id = %(tenant)s AND c.status = 'running' AND NOT {gates.CAMPAIGN_STOPPED}
 ORDER BY c.id, st.position"""
+
+# A campaign that is given a total counts from then on; what it wrote before is counted once. What was given back and
+# not booked yet is booked after this.
+START_TOTALS = """
+INSERT INTO mailboxes_allowance (tenant_id, scope, key, period_start, label, cap, reserved)
+SELECT c.tenant_id, 'campaign_total', c.id, 'epoch'::timestamptz, '', greatest(c.total_cap, n.count), n.count
+FROM campaigns_campaign c CROSS JOIN LATERAL (
+    SELECT (
+        SELECT count(*) FROM campaigns_message m
+        WHERE m.campaign_id = c.id AND m.status NOT IN ('suppressed', 'cancelled')
+    ) + coalesce((
+        SELECT sum(back.count) FROM mailboxes_allowancereturn back
+        WHERE back.tenant_id = c.tenant_id AND back.scope = 'campaign_total' AND back.key = c.id
+    ), 0) AS count
+) AS n
+WHERE c.tenant_id = %(tenant)s AND c.status = 'running' AND c.total_cap IS NOT NULL AND NOT EXISTS (
+    SELECT FROM mailboxes_allowance al
+    WHERE al.scope = 'campaign_total' AND al.key = c.id AND al.period_start = 'epoch'::timestamptz)
+ORDER BY c.id"""
 
 # least() passes over the ramp_cap of a mailbox without a ramp, which is null.
 # Also the mailboxes that may not send now, so that `latest` is the pool's last run and who was in it is known.
@@ -68,7 +89,10 @@ class StepRef:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A running campaign: what it may still plan today, and until when it is open in each zone."""
+    """A running campaign: what it may still plan today, and until when it is open in each zone.
+
+    `total_left` is how many messages it may still have, retries apart; `total_cap` None: it is not counted.
+    """
 
     id: int
     pool_id: int
@@ -77,10 +101,13 @@ class Running:
     cap: int
     steps: tuple[StepRef, ...]
     open_until: dict[str, datetime]
+    total_cap: int | None = None
+    total_left: int = UNLIMITED
 
 
 def load_campaigns(cursor: Any, tenant_id: int, now: datetime, day: date) -> list[Running]:
     """The tenant's running campaigns with the zones whose window is open now."""
+    cursor.execute(START_TOTALS, {"tenant": tenant_id})
     cursor.execute(CAMPAIGNS, {"tenant": tenant_id, "day": day})
     grouped: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for row in cursor.fetchall():
@@ -89,7 +116,7 @@ def load_campaigns(cursor: Any, tenant_id: int, now: datetime, day: date) -> lis
 
 
 def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
-    pk, pool_id, opens, closes, days, pace, daily_cap, zones, reserved, _, _ = rows[0]
+    pk, pool_id, opens, closes, days, pace, daily_cap, zones, reserved, total_cap, total, _, _ = rows[0]
     window = windows.Window(opens, closes, frozenset(days))
     open_until = {}
     for zone in zones:
@@ -97,8 +124,22 @@ def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
         if opening.closes_at is not None:
             open_until[zone] = opening.closes_at
     cap = UNLIMITED if daily_cap is None else daily_cap
-    steps = tuple(StepRef(row[9], row[10]) for row in rows)
-    return Running(pk, pool_id, pace == "prompt", max(cap - reserved, 0), cap, steps, open_until)
+    steps = tuple(StepRef(row[-2], row[-1]) for row in rows)
+    if total is not None and total_cap is None:
+        total_cap = UNLIMITED  # once counted it is counted on, so that a total given again finds the true number
+    total_left = UNLIMITED if total_cap is None else max(total_cap - (total or 0), 0)
+    return Running(
+        pk, pool_id, pace == "prompt", max(cap - reserved, 0), cap, steps, open_until, total_cap, total_left
+    )  # fmt: skip
+
+
+def within_totals(
+    campaigns: Iterable[Running], lefts: Mapping[int, int]
+) -> tuple[dict[int, int], dict[int, int]]:  # fmt: skip
+    """Once retries have their slots: what each campaign's new messages have left, and that as it was before them."""
+    now_left = {campaign.id: min(lefts[campaign.id], campaign.total_left) for campaign in campaigns}
+    retries = {campaign.id: campaign.left - lefts[campaign.id] for campaign in campaigns}
+    return now_left, {pk: left + retries[pk] for pk, left in now_left.items()}
 
 
 @dataclass(frozen=True, slots=True)

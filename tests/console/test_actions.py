@@ -146,7 +146,7 @@ def test_the_page_offers_only_what_the_state_allows(world, as_chief):
     page = as_chief.get(reverse("admin:campaigns_campaign_change", args=[world.campaign.pk]))
 
     assert [action["name"] for action in page.context["detail_actions"]] == [
-        "pause", "cancel", "set_handover", "export",
+        "pause", "cancel", "set_handover", "set_caps", "export",
     ]  # fmt: skip
 
 
