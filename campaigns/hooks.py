@@ -79,6 +79,13 @@ def tenant_cap_lowered(*, tenant: Any, **_: Any) -> None:
     moves.take_back("m.tenant_id = %(tenant)s", {"tenant": tenant.pk})
 
 
+def frequency_set(*, tenant: Any, tighter: bool, **_: Any) -> None:
+    """Look again at those who wait for the old limits; under tighter ones also at those who have a slot already."""
+    if tighter:
+        tenant_cap_lowered(tenant=tenant)
+    waiting.look_now([tenant.pk], waiting.FREQUENCY)
+
+
 def counting_sent(*, tenant: Any, since: date, until: date, counts: Counter[tuple[int, date]], **_: Any) -> None:
     """Add what each mailbox really sent on the days from `since` to before `until`, by (mailbox id, day)."""
     counts.update(reports.sent_by_mailbox_day(tenant, since, until))
@@ -127,3 +134,4 @@ def register() -> None:
     hooks.register("mailboxes.judging_domains", judging_domains)
     hooks.register("tenants.suspended", suspended)
     hooks.register("tenants.cap_lowered", tenant_cap_lowered)
+    hooks.register("tenants.frequency_set", frequency_set)

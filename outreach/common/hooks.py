@@ -13,6 +13,7 @@ from typing import Any
 _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.suspended": [],
     "tenants.cap_lowered": [],
+    "tenants.frequency_set": [],
     "tenants.erasing": [],
     "tenants.retention": [],
     "mailboxes.withdrawn": [],

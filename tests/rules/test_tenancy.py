@@ -84,6 +84,7 @@ def test_who_listens_to_what():
     assert hooks.registered() == {
         "tenants.suspended": ["campaigns.hooks.suspended"],
         "tenants.cap_lowered": ["campaigns.hooks.tenant_cap_lowered"],
+        "tenants.frequency_set": ["campaigns.hooks.frequency_set"],
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],
