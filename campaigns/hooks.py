@@ -88,6 +88,13 @@ def record_written(*, tenant: Any, fields: Collection[str], **_: Any) -> None:
         sharing.ring(tenant)
 
 
+def frequency_set(*, tenant: Any, tighter: bool, **_: Any) -> None:
+    """Look again at those who wait for the old limits; under tighter ones also at those who have a slot already."""
+    if tighter:
+        tenant_cap_lowered(tenant=tenant)
+    waiting.look_now([tenant.pk], waiting.FREQUENCY)
+
+
 def counting_sent(*, tenant: Any, since: date, until: date, counts: Counter[tuple[int, date]], **_: Any) -> None:
     """Add what each mailbox really sent on the days from `since` to before `until`, by (mailbox id, day)."""
     counts.update(reports.sent_by_mailbox_day(tenant, since, until))
@@ -166,3 +173,4 @@ def register() -> None:
     hooks.register("tenants.record_written", record_written)
     hooks.register("campaigns.preflight", preflight)
     hooks.register("tenants.contract_changed", contract_changed)
+    hooks.register("tenants.frequency_set", frequency_set)

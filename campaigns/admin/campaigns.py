@@ -15,13 +15,13 @@ from django.urls import path, reverse
 from django.utils.dates import WEEKDAYS_ABBR
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from campaigns import calendars, reports
 from campaigns.admin.launching import NOT_STARTED, LaunchPages
 from campaigns.admin.preview import PreviewPages
 from campaigns.models import Campaign, Step
-from campaigns.services import campaigns, exporting
+from campaigns.services import campaigns, caps, exporting
 from outreach.common.freshness import kept
 from tenants.admin.base import ReadOnlyInline
 from tenants.admin.columns import labelled, link_to, row_link
@@ -48,6 +48,17 @@ class HandoverForm(forms.Form):
 
     handover = forms.ChoiceField(
         choices=Campaign.Handover.choices, widget=UnfoldAdminSelectWidget, label=_("Their threads")
+    )
+
+
+class CapsForm(forms.Form):
+    """Messages a day and in all."""
+
+    daily_cap = forms.IntegerField(
+        required=False, min_value=0, widget=UnfoldAdminIntegerFieldWidget, label=_("Messages a day")
+    )
+    total_cap = forms.IntegerField(
+        required=False, min_value=0, widget=UnfoldAdminIntegerFieldWidget, label=_("Messages in all")
     )
 
 
@@ -89,7 +100,9 @@ class CampaignAdmin(Exports, PreviewPages, LaunchPages):
         (_("Sequence"), {"fields": ("handover", "stop_on_colleague", "doubt")}),
         (_("Launch"), {"fields": ("canary", "canary_size", "canary_hours", "balancing_test", "cloned_from")}),
     )
-    actions = ("start", "unschedule", "pause", "recall", "resume", "cancel", "clone", "set_handover", "export")
+    actions = (
+        *("start", "unschedule", "pause", "recall", "resume", "cancel", "clone", "set_handover", "set_caps", "export"),
+    )
     exported, exported_as = exporting.export_messages, "messages"
     targets = {"pause": "paused", "cancel": "cancelled"}
     stops = {"campaign": "pk"}
@@ -188,6 +201,7 @@ class CampaignAdmin(Exports, PreviewPages, LaunchPages):
             "recall": row.status in (Campaign.Status.RUNNING, *Campaign.STOPPED),
             "resume": row.status in Campaign.STOPPED,
             "set_handover": bool(Campaign.MOVES[row.status]),
+            "set_caps": bool(Campaign.MOVES[row.status]),
         }
         return [action for action in super().detail_actions(request, row) if fits.get(action["name"], True)]
 
@@ -208,6 +222,18 @@ class CampaignAdmin(Exports, PreviewPages, LaunchPages):
     def set_handover(self, request, queryset):
         question = _("What becomes of people in the middle of a thread whose mailbox is taken out of use from now on.")
         return self.ask(request, queryset, campaigns.set_handover, question=question, form_class=HandoverForm)
+
+    @admin.action(description=_("Change the caps"), permissions=["start"])
+    def set_caps(self, request, queryset):
+        question = _(
+            "The caps hold from now on, with what went out before; a lower one takes waiting mail back. Empty: no cap."
+        )
+        row = queryset.first() if queryset.count() == 1 else None
+        initial = {name: getattr(row, name) for name in CapsForm.base_fields} if row else None
+        return self.ask(
+            request, queryset, caps.set_caps, question=question, form_class=CapsForm, initial=initial,
+            reason="Changed in console",
+        )  # fmt: skip
 
     def has_start_permission(self, request):
         return request.actor.can("campaigns.start")

@@ -19,7 +19,8 @@ from django.db import connection, transaction
 
 from campaigns.ledger import gates
 
-# `freed` has the rows whose reservation comes back.
+# `freed` has the rows whose reservation comes back. Those that are `gone` no longer count among their campaign's
+# messages either; one that was tried and waits for another slot still does.
 GIVE_BACK = """
     INSERT INTO mailboxes_allowancereturn (tenant_id, scope, key, period_start, count)
     SELECT tenant_id, scope, key, period_start, count(*)
@@ -31,6 +32,7 @@ GIVE_BACK = """
         CROSS JOIN LATERAL (VALUES
             ('mailbox_day', f.mailbox_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
             ('campaign_day', f.campaign_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
+            ('campaign_total', f.campaign_id, CASE WHEN f.gone THEN 'epoch'::timestamptz END),
             ('tenant_day', f.tenant_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
             ('domain_day', b.domain_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
             ('mailbox_hour', f.mailbox_id, f.hour_at),
@@ -57,7 +59,8 @@ WITH picked AS (
     FROM picked p WHERE m.id = p.id AND p.tries > 0
     RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator
 ), freed AS (
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator FROM deleted UNION ALL SELECT * FROM waiting
+    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator, TRUE AS gone FROM deleted
+    UNION ALL SELECT *, FALSE FROM waiting
 ), given AS ({GIVE_BACK}
 ), due AS (
     UPDATE campaigns_enrolment e
@@ -105,7 +108,9 @@ WITH picked AS (
     FROM picked p WHERE m.id = p.id
     RETURNING m.id, m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id, p.was
 ), freed AS (
-    SELECT * FROM closed WHERE was IN ('planned', 'claimed')
+    SELECT tenant_id, campaign_id, mailbox_id, operator, CASE WHEN was <> 'deferred' THEN day_on END AS day_on,
+        CASE WHEN was <> 'deferred' THEN hour_at END AS hour_at, %(status)s <> 'failed' AS gone
+    FROM closed
 ), given AS ({GIVE_BACK}
 ), stopped AS (
     UPDATE campaigns_enrolment e SET status = 'stopped', stop_reason = %(reason)s, due_at = NULL, waits_for = ''

@@ -18,17 +18,20 @@ HOURLY = """(x.hourly OR EXISTS (
 # limited or not: `hour_at` of the message says so, and gives back to all of them.
 RESERVE = f"""
 WITH paired AS (
-    SELECT p.mailbox_id, p.campaign_id, p.operator, x.domain_id, x.account_id, x.quota_id, x.organisational,
+    SELECT p.kind, p.mailbox_id, p.campaign_id, p.operator, x.domain_id, x.account_id, x.quota_id, x.organisational,
         {HOURLY} AS hourly
     FROM plan_pair p JOIN plan_box x ON x.mailbox_id = p.mailbox_id
 )
 INSERT INTO mailboxes_allowance (tenant_id, scope, key, period_start, label, cap, reserved)
 SELECT CASE WHEN used.scope IN ('quota_hour', 'receiver_hour') THEN NULL ELSE %(tenant)s END, used.scope, used.key,
-    CASE WHEN used.scope LIKE '%%_hour' THEN %(hour)s ELSE %(day)s::timestamp AT TIME ZONE 'UTC' END,
+    CASE WHEN used.scope LIKE '%%_hour' THEN %(hour)s WHEN used.scope = 'campaign_total' THEN 'epoch'::timestamptz
+        ELSE %(day)s::timestamp AT TIME ZONE 'UTC' END,
     used.label, coalesce(cap.cap, {UNLIMITED}), used.count
 FROM (
     SELECT 'mailbox_day' AS scope, mailbox_id AS key, '' AS label, count(*) AS count FROM paired GROUP BY mailbox_id
     UNION ALL SELECT 'campaign_day', campaign_id, '', count(*) FROM paired GROUP BY campaign_id
+    UNION ALL SELECT 'campaign_total', campaign_id, '', count(*) FROM paired
+        WHERE kind > 0 AND campaign_id = ANY (%(totals)s) GROUP BY campaign_id
     UNION ALL SELECT 'tenant_day', %(tenant)s, '', count(*) FROM paired HAVING count(*) > 0
     UNION ALL SELECT 'domain_day', domain_id, '', count(*) FROM paired GROUP BY domain_id
     UNION ALL SELECT 'mailbox_hour', mailbox_id, '', count(*) FROM paired WHERE hourly GROUP BY mailbox_id
@@ -67,6 +70,8 @@ def reserve(
     """Count plan_pair into its allowances; the database refuses what would pass a cap, and the run with it."""
     caps = [("tenant_day", tenant.pk, UNLIMITED if tenant.daily_cap is None else tenant.daily_cap)]
     caps += [("campaign_day", campaign.id, campaign.cap) for campaign in campaigns]
+    totals = {campaign.id: campaign.total_cap for campaign in campaigns if campaign.total_cap is not None}
+    caps += [("campaign_total", pk, cap) for pk, cap in totals.items()]
     caps += [("mailbox_day", pk, place.cap) for pk, place in places.items()]
     shared = {place.caps for place in places.values()}
     days = {of.domain_id: of.domain_day for of in shared if of.domain_day is not None}
@@ -77,7 +82,8 @@ def reserve(
     caps += [("account_hour", pk, cap) for pk, cap in accounts.items()]
     # A rolling day has no cap of one hour: whoever has the lock has counted the hours before.
     scopes, keys, amounts = zip(*caps, strict=True)
-    cursor.execute(RESERVE, {**values, "scopes": list(scopes), "keys": list(keys), "caps": list(amounts)})
+    listed = {"scopes": list(scopes), "keys": list(keys), "caps": list(amounts), "totals": list(totals)}
+    cursor.execute(RESERVE, {**values, **listed})
 
 
 def rotate(cursor: Any, tenant: Tenant, places: Mapping[int, Place], now: datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 KINDS = ("stop", "approval", "domain", "circuit", "cap", "gate", "window", "holiday", "worker", "queue", "pace")
 # What of them is the fleet's or the platform's own business, not that of a client who watches a campaign.
 OF_THE_FLEET = frozenset({"domain", "circuit", "worker", "queue", "pace"})
-CAPS_OF_CLIENTS = frozenset({"campaign_day", "tenant_day"})
+CAPS_OF_CLIENTS = frozenset({"campaign_day", "campaign_total", "tenant_day"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,13 @@ class Ground:
         left = None if use is None else use.left
         if left is not None:  # retries and follow-ups count against it first
             left = max(left - sum(waiting.bound.values()), 0)
-        return Want(camp.id, max(waiting.due - gone, 0), waiting.bound, left)
+        bound, total = waiting.bound, self.limits.use("campaign_total", camp.id)
+        if total is not None:  # retries were counted when they were first planned
+            bound, beyond = within_total(waiting, total.left)
+            if beyond:
+                held.decides["cap", "campaign_total", camp.id] += beyond
+        total_left = None if total is None else max(total.left - sum((bound - waiting.retries).values()), 0)
+        return Want(camp.id, max(waiting.due - gone, 0), bound, left, total_left)
 
     def _weigh(self, pool_id: int, wants: list[Want]) -> dict[int, Weighed]:
         boxes = [seat.box for seat in self.seats.values() if seat.row.pool_id == pool_id]
@@ -186,6 +192,17 @@ class Ground:
         return sum(plan.late if works else plan.due for plan in self.planned if campaign_id in (None, plan.campaign_id))
 
 
+def within_total(waiting: Waiting, left: int) -> tuple[Counter[int], int]:
+    """Who of those bound to a mailbox has room in the campaign's total, and how many follow-ups have none."""
+    bound, beyond = Counter(waiting.bound), 0
+    for pk, count in (waiting.bound - waiting.retries).items():
+        over = max(count - left, 0)
+        left -= count - over
+        bound[pk] -= over
+        beyond += over
+    return +bound, beyond
+
+
 def load(
     cursor: Any, tenant: Tenant, now: datetime, queue: Queue, *, campaign: int = 0, mailbox: int = 0,
     pool: int = 0, every_pool: bool = False,
@@ -211,7 +228,7 @@ def load(
     running = [camp for camp in camps.values() if camp.status == "running"]
     limits = explain_limits.load(
         cursor, rows, {camp.id: camp.daily_cap for camp in running}, {tenant.pk: tenant.daily_cap},
-        day=day, hour=hour, day_ends_at=day_ends_at,
+        {camp.id: camp.total_cap for camp in running}, day=day, hour=hour, day_ends_at=day_ends_at,
     )  # fmt: skip
     waiting = explain_people.load(
         cursor, list(camps.values()), tenant=tenant, now=now, limit=times.limit, day=day,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from campaigns.pipeline.explain_boxes import Row, Times
 
 BY_HOUR = frozenset({"domain_hour", "account_hour", "quota_hour", "quota_rate"})
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # when the one period of a campaign's total began
 ROLLS = frozenset({"mailbox_hour", "quota_hour"})
 
 OWN = """
@@ -124,12 +125,13 @@ def load(
     rows: Sequence[Row],
     campaigns: Mapping[int, int | None],
     tenants: Mapping[int, int | None],
+    totals: Mapping[int, int | None],
     *,
     day: date,
     hour: datetime,
     day_ends_at: datetime,
 ) -> Limits:
-    """The caps of these mailboxes and of what they share, of {campaign: cap} and {tenant: cap}."""
+    """The caps of these mailboxes and of what they share, of {campaign: cap}, {tenant: cap} and {campaign: total}."""
     found = Limits(hour=hour)
     group_ids = {row.quota_id for row in rows if row.quota_id is not None}
     if group_ids:
@@ -154,6 +156,8 @@ def load(
     for scope, caps in (("campaign_day", campaigns), ("tenant_day", tenants)):
         for key, cap in caps.items():
             want(scope, key, cap, label, label)
+    for key, cap in totals.items():
+        want("campaign_total", key, cap, EPOCH, EPOCH)
     for each, (used, oldest) in _used(cursor, list(wanted.values())):
         ends_at = hour + timedelta(hours=1) if each.scope.endswith("_hour") else day_ends_at
         if each.scope in ROLLS:

@@ -311,6 +311,8 @@ class Naming:
         return [use for use in uses if use is not None]
 
     def _free_at(self, scope: str, keys: Sequence[int], operator: str) -> datetime | None:
+        if scope == "campaign_total":
+            return None  # not by itself
         if scope == "quota_rate":
             return self._opens_at(self.ground.times.limit)
         times = [use.ends_at for use in self._uses(scope, keys, operator)]

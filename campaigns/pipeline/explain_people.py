@@ -23,7 +23,7 @@ NOT_STARTED = ("draft", "review", "scheduled")
 
 CAMPAIGNS = """
 SELECT c.id, c.name, c.pool_id, c.status, c.status_reason, c.window_from, c.window_until, c.window_days, c.pace,
-    c.daily_cap, c.zones, c.contact_list_id, c.started_at, c.enrol_until IS NOT NULL
+    c.daily_cap, c.total_cap, c.zones, c.contact_list_id, c.started_at, c.enrol_until IS NOT NULL
 FROM campaigns_campaign c
 WHERE c.tenant_id = %(tenant)s AND (c.id = ANY (%(also)s) OR c.status IN ('running', 'paused', 'halted'))
 ORDER BY c.id"""
@@ -87,6 +87,7 @@ class Camp:
     window: windows.Window
     pace: str
     daily_cap: int | None
+    total_cap: int | None
     openings: Mapping[str, windows.Opening]
     contact_list_id: int | None
     started_at: datetime | None
@@ -124,7 +125,10 @@ class Later:
 
 @dataclass(slots=True)
 class Waiting:
-    """Who of a campaign waits. `due`, `bound` and `refused` are of the zones that are open now."""
+    """Who of a campaign waits. `due`, `bound` and `refused` are of the zones that are open now.
+
+    `retries` are those among `bound` that were tried before.
+    """
 
     due: int = 0
     closed: Counter[str] = field(default_factory=Counter)
@@ -133,6 +137,7 @@ class Waiting:
     later: dict[str, Later] = field(default_factory=dict)
     retries_later: Later = field(default_factory=Later)
     bound: Counter[int] = field(default_factory=Counter)
+    retries: Counter[int] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     operators: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
@@ -191,10 +196,10 @@ def campaigns(cursor: Any, tenant_id: int, now: datetime, also: Sequence[int] = 
 
 
 def _camp(row: tuple[Any, ...], now: datetime) -> Camp:
-    pk, name, pool_id, status, reason, opens, closes, days, pace, cap, zones, listed, started_at, enrolling = row
+    pk, name, pool_id, status, reason, opens, closes, days, pace, cap, total, zones, listed, started_at, enrolling = row
     window = windows.Window(opens, closes, frozenset(days))
     openings = {zone: windows.opening_in(window, zone, now) for zone in zones}
-    return Camp(pk, name, pool_id, status, reason, window, pace, cap, openings, listed, started_at, enrolling)
+    return Camp(pk, name, pool_id, status, reason, window, pace, cap, total, openings, listed, started_at, enrolling)
 
 
 def load(
@@ -316,6 +321,7 @@ def _retries(
         elif opening is not None and opening.is_open:
             waiting.due += count
             waiting.bound[mailbox_id] += count
+            waiting.retries[mailbox_id] += count
             waiting.oldest = min(filter(None, (waiting.oldest, next_at)), default=None)
         else:
             waiting.closed_retries[zone] += count

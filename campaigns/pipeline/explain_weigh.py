@@ -44,12 +44,16 @@ class Box:
 
 @dataclass(slots=True)
 class Want:
-    """Who of one campaign could go now, were there a slot: anywhere, or from one mailbox only. `left` is its cap's."""
+    """Who of one campaign could go now, were there a slot: anywhere, or from one mailbox only.
+
+    `left` is what its day has left for them, `total_left` what the campaign has left in all.
+    """
 
     campaign_id: int
     free: int = 0
     bound: Counter[int] = field(default_factory=Counter)
     left: int | None = None
+    total_left: int | None = None
 
 
 @dataclass(slots=True)
@@ -119,11 +123,13 @@ def _within_caps(wants: Sequence[Want], found: Mapping[int, Weighed], tenant_lef
     of_tenant = free if tenant_left is None else fill(tenant_left, free)
     for want in wants:
         pk = want.campaign_id
-        own = want.free if want.left is None else min(want.free, want.left)
-        allowed = min(own, of_tenant[pk])
+        limits = {"campaign_total": want.total_left, "campaign_day": want.left, "tenant_day": of_tenant[pk]}
+        scope, allowed = min(
+            ((name, left) for name, left in limits.items() if left is not None), key=lambda limit: limit[1]
+        )
+        allowed = min(allowed, want.free)
         if want.free > allowed:
-            scope = "campaign_day" if own == allowed and want.left is not None else "tenant_day"
-            found[pk].held["cap", scope, pk if scope == "campaign_day" else 0] += want.free - allowed
+            found[pk].held["cap", scope, 0 if scope == "tenant_day" else pk] += want.free - allowed
         needs[pk] = allowed
     return needs
 

@@ -69,6 +69,10 @@ WORDS = {
     ("cap", "quota_rate"): (T("what the host takes in a second"), WAIT),
     ("cap", "receiver_hour"): (T("what %(operator)s takes from the sending domains"), WAIT),
     ("cap", "of_platform"): (T("a limit of the platform"), ASK_PLATFORM),
+    ("cap", "campaign_total"): (
+        T("the campaign's total"),
+        T("Raise the total; or cancel the campaign, which then writes to nobody else."),
+    ),
     ("cap", "campaign_day"): (T("the campaign's daily cap"), T("It is free again tomorrow; or raise the cap.")),
     ("cap", "tenant_day"): (T("the tenant's daily cap"), T("It is free again tomorrow; or raise the cap.")),
     ("gate", "suppressed"): (T("their end by the next run: they are suppressed"), WAIT),

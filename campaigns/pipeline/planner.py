@@ -180,6 +180,7 @@ def _plan(
         retries -= cursor.rowcount
         receivers.count(cursor, 0)
     places, lefts = pairing.after_bound(cursor, places, at_first)
+    lefts, at_first = seats.within_totals(campaigns, lefts)
     for pair in pairs:
         pair.left = lefts[pair.campaign_id]
 

@@ -30,7 +30,7 @@ CANARY = """
 
 CAMPAIGNS = f"""
 SELECT c.id, c.pool_id, c.window_from, c.window_until, c.window_days, c.pace, c.daily_cap, c.zones,
-    coalesce(al.reserved, 0), st.id, st.position, canary.people_left
+    coalesce(al.reserved, 0), c.total_cap, total.reserved, canary.people_left, st.id, st.position
 FROM campaigns_campaign c
 JOIN LATERAL (
     SELECT DISTINCT ON (position) id, position FROM campaigns_step
@@ -38,9 +38,30 @@ JOIN LATERAL (
 ) AS st ON TRUE
 LEFT JOIN mailboxes_allowance al
     ON al.scope = 'campaign_day' AND al.key = c.id AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
+LEFT JOIN mailboxes_allowance total
+    ON total.scope = 'campaign_total' AND total.key = c.id AND total.period_start = 'epoch'::timestamptz
 LEFT JOIN LATERAL ({CANARY}) AS canary ON TRUE
 WHERE c.tenant_id = %(tenant)s AND c.status = 'running' AND NOT {gates.CAMPAIGN_STOPPED}
 ORDER BY c.id, st.position"""
+
+# A campaign that is given a total counts from then on; what it wrote before is counted once. What was given back and
+# not booked yet is booked after this.
+START_TOTALS = """
+INSERT INTO mailboxes_allowance (tenant_id, scope, key, period_start, label, cap, reserved)
+SELECT c.tenant_id, 'campaign_total', c.id, 'epoch'::timestamptz, '', greatest(c.total_cap, n.count), n.count
+FROM campaigns_campaign c CROSS JOIN LATERAL (
+    SELECT (
+        SELECT count(*) FROM campaigns_message m
+        WHERE m.campaign_id = c.id AND m.status NOT IN ('suppressed', 'cancelled')
+    ) + coalesce((
+        SELECT sum(back.count) FROM mailboxes_allowancereturn back
+        WHERE back.tenant_id = c.tenant_id AND back.scope = 'campaign_total' AND back.key = c.id
+    ), 0) AS count
+) AS n
+WHERE c.tenant_id = %(tenant)s AND c.status = 'running' AND c.total_cap IS NOT NULL AND NOT EXISTS (
+    SELECT FROM mailboxes_allowance al
+    WHERE al.scope = 'campaign_total' AND al.key = c.id AND al.period_start = 'epoch'::timestamptz)
+ORDER BY c.id"""
 
 # least() passes over the ramp_cap of a mailbox without a ramp, which is null.
 # Also the mailboxes that may not send now, so that `latest` is the pool's last run and who was in it is known.
@@ -81,6 +102,7 @@ class Running:
     """A running campaign: what it may still plan today, and until when it is open in each zone.
 
     `people_left` is how many more people its canary lets be written to first; None: as many as there are.
+    `total_left` is how many messages it may still have, retries apart; `total_cap` None: it is not counted.
     """
 
     id: int
@@ -91,6 +113,8 @@ class Running:
     steps: tuple[StepRef, ...]
     open_until: dict[str, datetime]
     people_left: int | None = None
+    total_cap: int | None = None
+    total_left: int = UNLIMITED
 
 
 def new_people(campaigns: Iterable[Running], lefts: Mapping[int, int]) -> dict[int, int]:
@@ -101,6 +125,7 @@ def new_people(campaigns: Iterable[Running], lefts: Mapping[int, int]) -> dict[i
 
 def load_campaigns(cursor: Any, tenant_id: int, now: datetime, day: date) -> list[Running]:
     """The tenant's running campaigns with the zones whose window is open now."""
+    cursor.execute(START_TOTALS, {"tenant": tenant_id})
     cursor.execute(CAMPAIGNS, {"tenant": tenant_id, "day": day})
     grouped: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for row in cursor.fetchall():
@@ -109,7 +134,7 @@ def load_campaigns(cursor: Any, tenant_id: int, now: datetime, day: date) -> lis
 
 
 def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
-    pk, pool_id, opens, closes, days, pace, daily_cap, zones, reserved, _, _, people_left = rows[0]
+    pk, pool_id, opens, closes, days, pace, daily_cap, zones, reserved, total_cap, total, people_left, _, _ = rows[0]
     window = windows.Window(opens, closes, frozenset(days))
     open_until = {}
     for zone in zones:
@@ -117,8 +142,23 @@ def _running(rows: Sequence[tuple[Any, ...]], now: datetime) -> Running:
         if opening.closes_at is not None:
             open_until[zone] = opening.closes_at
     cap = UNLIMITED if daily_cap is None else daily_cap
-    steps = tuple(StepRef(row[9], row[10]) for row in rows)
-    return Running(pk, pool_id, pace == "prompt", max(cap - reserved, 0), cap, steps, open_until, people_left)
+    steps = tuple(StepRef(row[-2], row[-1]) for row in rows)
+    if total is not None and total_cap is None:
+        total_cap = UNLIMITED  # once counted it is counted on, so that a total given again finds the true number
+    total_left = UNLIMITED if total_cap is None else max(total_cap - (total or 0), 0)
+    return Running(
+        pk, pool_id, pace == "prompt", max(cap - reserved, 0), cap, steps, open_until, people_left,
+        total_cap, total_left,
+    )  # fmt: skip
+
+
+def within_totals(
+    campaigns: Iterable[Running], lefts: Mapping[int, int]
+) -> tuple[dict[int, int], dict[int, int]]:  # fmt: skip
+    """Once retries have their slots: what each campaign's new messages have left, and that as it was before them."""
+    now_left = {campaign.id: min(lefts[campaign.id], campaign.total_left) for campaign in campaigns}
+    retries = {campaign.id: campaign.left - lefts[campaign.id] for campaign in campaigns}
+    return now_left, {pk: left + retries[pk] for pk, left in now_left.items()}
 
 
 @dataclass(frozen=True, slots=True)

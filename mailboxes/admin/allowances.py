@@ -19,6 +19,7 @@ OWNERS = {
     "quota_hour": "mailboxes_quotagroup",
     "tenant_day": "tenants_tenant",
     "campaign_day": "campaigns_campaign",
+    "campaign_total": "campaigns_campaign",
 }
 
 # Campaigns stand above this app, and a receiver is no row.

@@ -14,8 +14,9 @@ class Allowance(models.Model):
     sending domain and an operator, which `label` names. A rolling day is the sum of its
     hours. No tenant: several share it. `period_start` is the UTC hour, or for a day the date
     in the tenant's zone written as midnight UTC: a label, so that a tenant who changes zone
-    does not split a day in two. Only the planner writes here, under its tenant's advisory
-    lock and, for what is shared, a lock of that; everybody else leaves an AllowanceReturn.
+    does not split a day in two. A campaign's total has one period, which began with 1970.
+    Only the planner writes here, under its tenant's advisory lock and, for what is shared, a
+    lock of that; everybody else leaves an AllowanceReturn.
     """
 
     class Scope(models.TextChoices):
@@ -28,6 +29,7 @@ class Allowance(models.Model):
         RECEIVER_HOUR = "receiver_hour", _("receiver per hour")
         TENANT_DAY = "tenant_day", _("tenant per day")
         CAMPAIGN_DAY = "campaign_day", _("campaign per day")
+        CAMPAIGN_TOTAL = "campaign_total", _("campaign in all")
 
     tenant = models.ForeignKey(
         "tenants.Tenant", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -58,6 +60,7 @@ class Allowance(models.Model):
                         "receiver_hour",
                         "tenant_day",
                         "campaign_day",
+                        "campaign_total",
                     ]
                 ),
                 name="allowance_scope_known",

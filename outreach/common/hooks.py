@@ -15,6 +15,7 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "tenants.cap_lowered": [],
     "tenants.record_written": [],
     "tenants.contract_changed": [],
+    "tenants.frequency_set": [],
     "tenants.erasing": [],
     "tenants.retention": [],
     "mailboxes.withdrawn": [],

@@ -55,6 +55,23 @@ class CapForm(forms.Form):
     )
 
 
+class FrequencyForm(forms.Form):
+    """How often one person and one company are written to, over all campaigns."""
+
+    days = forms.IntegerField(
+        min_value=1, max_value=90, widget=UnfoldAdminIntegerFieldWidget, label=gettext_lazy("Within days")
+    )
+    person = forms.IntegerField(
+        required=False, min_value=1, max_value=32_767, widget=UnfoldAdminIntegerFieldWidget,
+        label=gettext_lazy("Messages to one person"), help_text=gettext_lazy("Empty: no limit."),
+    )  # fmt: skip
+    company = forms.IntegerField(
+        required=False, min_value=1, max_value=32_767, widget=UnfoldAdminIntegerFieldWidget,
+        label=gettext_lazy("Messages to all people of one company"),
+        help_text=gettext_lazy("By the domain of the address; empty: no limit."),
+    )  # fmt: skip
+
+
 class OwnerForm(forms.Form):
     """Who sees to a row, and by when."""
 

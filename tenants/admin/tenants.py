@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from tenants.admin.approvals import PolicyPage
 from tenants.admin.columns import labelled, link_to
-from tenants.admin.records import CapForm, RecordPages
+from tenants.admin.records import CapForm, FrequencyForm, RecordPages
 from tenants.models import Tenant
 from tenants.services import tenants
 
@@ -52,9 +52,10 @@ class TenantsAdmin(RecordPages, PolicyPage):
     search_fields = ("name", "slug")
     fieldsets = (
         (None, {"fields": ("name", "slug", "state", "time_zone", "daily_cap", "complaint_list", "postal_address")}),
+        (_("How often"), {"fields": ("frequency_days", "frequency_person", "frequency_company")}),
         (_("Times"), {"fields": ("created_at", "plan_wanted_at")}),
     )
-    actions = ("suspend", "set_cap")
+    actions = ("suspend", "set_cap", "set_frequency")
     targets = {"suspend": Tenant.Status.SUSPENDED}
     stops = {"tenant": "pk"}
     add_form, add_permission = TenantForm, "tenants.create"
@@ -104,6 +105,19 @@ class TenantsAdmin(RecordPages, PolicyPage):
         question = _("The cap holds from now on, today included; a lower one takes waiting mail back. Empty: no cap.")
         return self.ask(
             request, queryset, tenants.set_daily_cap, question=question, form_class=CapForm, now="daily_cap"
+        )
+
+    @admin.action(description=_("Change how often people are written to"), permissions=["set_record"])
+    def set_frequency(self, request, queryset):
+        question = _(
+            "The limits count the messages of all campaigns, those of before included. Tighter ones take waiting mail "
+            "back; whoever has had enough waits and is written to later."
+        )
+        initial = {"days": 7}
+        if queryset.count() == 1:
+            initial = {name: getattr(queryset[0], f"frequency_{name}") for name in FrequencyForm.base_fields}
+        return self.ask(
+            request, queryset, tenants.set_frequency, question=question, form_class=FrequencyForm, initial=initial
         )
 
     def has_set_record_permission(self, request):

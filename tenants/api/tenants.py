@@ -10,7 +10,10 @@ from tenants.models import Tenant
 class TenantOutput(Output):
     class Meta:
         model = Tenant
-        fields = ("id", "slug", "name", "status", "time_zone", "postal_address", "daily_cap", "created_at")
+        fields = (
+            *("id", "slug", "name", "status", "time_zone", "postal_address", "daily_cap"),
+            *("frequency_days", "frequency_person", "frequency_company", "created_at"),
+        )
 
 
 class OwnTenantViewSet(ReadOnlyTenantViewSet):

@@ -15,6 +15,8 @@ from tenants.services import audit
 from tenants.services.actors import Actor
 
 MOST_PER_DAY = 2_000_000_000
+MOST_FREQUENT = 32_767  # messages to one person or company, as many as the column holds
+LONGEST_FREQUENCY_DAYS = 90  # messages are looked back at this far
 
 
 def find(slug: str) -> Tenant:
@@ -103,3 +105,35 @@ def set_daily_cap(tenant: Tenant, daily_cap: int | None, *, actor: Actor) -> Ten
     audit.record(actor, "tenant.cap_set", tenant, before=before, after=daily_cap)
     tenant.refresh_from_db(fields=["plan_wanted_at"])
     return tenant
+
+
+@repeating.atomic
+def set_frequency(tenant: Tenant, *, days: int, person: int | None, company: int | None, actor: Actor) -> Tenant:
+    """How many messages of all campaigns one person, and all people of one company, get within so many days.
+
+    None: no limit. Whoever waits for the old limits is looked at by the next plan; tighter ones also take back what
+    waits for its slot (hook tenants.frequency_set), while what went out before counts. Raises BadInput for a number
+    out of bounds; 0 would be a stop, and stops have an act of their own.
+    """
+    actor.require("tenants.set_record", tenant)
+    if not 1 <= days <= LONGEST_FREQUENCY_DAYS:
+        raise BadInput(f"From 1 to {LONGEST_FREQUENCY_DAYS} days.", field="days")
+    for name, most in (("person", person), ("company", company)):
+        if most is not None and not 1 <= most <= MOST_FREQUENT:
+            raise BadInput(f"{name}: from 1 to {MOST_FREQUENT:,} messages, or no limit.", field=name)
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    before = [tenant.frequency_days, tenant.frequency_person, tenant.frequency_company]
+    tenant.frequency_days, tenant.frequency_person, tenant.frequency_company = days, person, company
+    tenant.plan_wanted_at = Now()
+    tenant.save(update_fields=["frequency_days", "frequency_person", "frequency_company", "plan_wanted_at"])
+    hooks.call("tenants.frequency_set", tenant=tenant, tighter=_is_tighter(before, [days, person, company]))
+    audit.record(actor, "tenant.frequency_set", tenant, before=before, after=[days, person, company])
+    tenant.refresh_from_db(fields=["plan_wanted_at"])
+    return tenant
+
+
+def _is_tighter(before: list[int | None], after: list[int | None]) -> bool:
+    """Whether somebody may get less than before: a lower limit, or a longer time in which a limit counts."""
+    (old_days, *old), (days, *new) = before, after
+    lower = any(now is not None and (was is None or now < was) for was, now in zip(old, new, strict=True))
+    return lower or ((days or 0) > (old_days or 0) and any(limit is not None for limit in new))

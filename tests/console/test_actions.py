@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils.timezone import now
 
-from campaigns.models import Suppression
+from campaigns.admin.campaigns import closed_soon
+from campaigns.models import Campaign, Suppression
 from mailboxes.models import Mailbox
 from outreach.common import isolation
 from tenants.models import SecondFactor, Tenant, User
@@ -146,7 +148,7 @@ def test_the_page_offers_only_what_the_state_allows(world, as_chief):
     page = as_chief.get(reverse("admin:campaigns_campaign_change", args=[world.campaign.pk]))
 
     assert [action["name"] for action in page.context["detail_actions"]] == [
-        "pause", "recall", "cancel", "clone", "set_handover", "export",
+        "pause", "recall", "cancel", "clone", "set_handover", "set_caps", "export",
     ]  # fmt: skip
 
 
@@ -235,6 +237,44 @@ def test_a_tenants_cap_is_changed_on_its_page_and_taken_away(as_chief, world):
     as_chief.post(url, act | {"daily_cap": ""})
     world.tenant.refresh_from_db()
     assert world.tenant.daily_cap is None
+
+
+def test_how_often_people_are_written_to_is_changed_beside_what_holds_now(as_chief, world):
+    Tenant.objects.filter(pk=world.tenant.pk).update(frequency_days=9, frequency_person=4)
+
+    form = act(as_chief, world.tenant, "set_frequency").context["form"]
+    assert [form[name].value() for name in ("days", "person", "company")] == [9, 4, None]
+    act(as_chief, world.tenant, "set_frequency", confirmed="1", days="14", person="2", company="")
+    act(as_chief, world.tenant, "set_frequency", confirmed="1", days="0", person="2", company="")
+
+    world.tenant.refresh_from_db()
+    found = (world.tenant.frequency_days, world.tenant.frequency_person, world.tenant.frequency_company)
+    assert found == (14, 2, None)
+
+
+def test_a_campaigns_caps_are_changed_beside_what_holds_now(as_chief, world):
+    Campaign.objects.filter(pk=world.campaign.pk).update(daily_cap=50, total_cap=None)
+
+    form = act(as_chief, world.campaign, "set_caps").context["form"]
+    assert [form[name].value() for name in ("daily_cap", "total_cap")] == [50, None]
+    act(as_chief, world.campaign, "set_caps", confirmed="1", daily_cap="", total_cap="7000")
+
+    world.campaign.refresh_from_db()
+    assert (world.campaign.daily_cap, world.campaign.total_cap) == (None, 7000)
+
+
+def test_a_campaigns_page_names_the_next_holidays_that_close_it(as_chief, world):
+    Campaign.objects.filter(pk=world.campaign.pk).update(zones=["Europe/Berlin DE", "UTC"])
+    url = reverse("admin:campaigns_campaign_change", args=[world.campaign.pk])
+
+    page = as_chief.get(url)
+
+    assert {each.country for each in page.context["closed"]} <= {"DE"}
+    with time_machine.travel("2026-12-20T10:00:00Z", tick=False):
+        found = closed_soon(Campaign.objects.get(pk=world.campaign.pk))
+    assert [(each.day.isoformat(), each.name) for each in found[:3]] == [
+        ("2026-12-25", "Christmas Day"), ("2026-12-26", "Second Day of Christmas"), ("2027-01-01", "New Year's Day"),
+    ]  # fmt: skip
 
 
 def test_a_cap_is_asked_for_beside_the_present_one(as_chief, world):

@@ -88,6 +88,7 @@ def test_who_listens_to_what():
         "tenants.cap_lowered": ["campaigns.hooks.tenant_cap_lowered"],
         "tenants.record_written": ["campaigns.hooks.record_written"],
         "tenants.contract_changed": ["campaigns.hooks.contract_changed"],
+        "tenants.frequency_set": ["campaigns.hooks.frequency_set"],
         "tenants.erasing": [],
         "tenants.retention": [],
         "mailboxes.withdrawn": ["campaigns.hooks.withdrawn"],

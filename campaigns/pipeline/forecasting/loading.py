@@ -29,8 +29,9 @@ GOING = (Campaign.Status.RUNNING, Campaign.Status.SCHEDULED)
 
 CAMPAIGNS = """
 SELECT c.id, c.name, c.status, c.pool_id, c.window_from, c.window_until, c.window_days, c.window_zone, c.holidays,
-    c.pace, c.daily_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at, c.scheduled_for,
-    coalesce(al.reserved, 0) AS reserved, st.positions, st.delays, st.delay_days
+    c.pace, c.daily_cap, c.total_cap, c.contact_list_id, c.enrolled_to, c.enrol_until, c.started_at, c.scheduled_for,
+    coalesce(al.reserved, 0) AS reserved, greatest(c.total_cap - coalesce(total.reserved, 0), 0) AS total_left,
+    st.positions, st.delays, st.delay_days
 FROM campaigns_campaign c
 JOIN LATERAL (
     SELECT array_agg(position ORDER BY position) AS positions, array_agg(delay_hours ORDER BY position) AS delays,
@@ -42,6 +43,8 @@ JOIN LATERAL (
 ) AS st ON st.positions IS NOT NULL
 LEFT JOIN mailboxes_allowance al
     ON al.scope = 'campaign_day' AND al.key = c.id AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
+LEFT JOIN mailboxes_allowance total
+    ON total.scope = 'campaign_total' AND total.key = c.id AND total.period_start = 'epoch'::timestamptz
 WHERE c.tenant_id = %(tenant)s AND c.pool_id IS NOT NULL
   AND (c.status = ANY (%(going)s) OR c.id = %(draft)s)
 ORDER BY c.id"""
@@ -215,6 +218,7 @@ class _Counted:
             prompt=row["pace"] == Campaign.Pace.PROMPT,
             daily_cap=row["daily_cap"],
             reserved=row["reserved"],
+            total_left=row["total_left"] if row["total_cap"] is not None else None,
             status=row["status"],
         )
 

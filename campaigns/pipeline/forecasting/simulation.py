@@ -36,6 +36,7 @@ class Track:
     bound: dict[int, float]
     done_on: date | None = None
     day_left: float = NO_LIMIT
+    total_left: float = NO_LIMIT
 
 
 @dataclass(slots=True)
@@ -89,6 +90,7 @@ class Simulation:
         return Track(
             work, float(left), list(none), list(none), [(Limit.NONE, "")] * len(self.days),
             {place: float(n) for place, n in work.bound.items()},
+            total_left=NO_LIMIT if work.total_left is None else float(work.total_left),
         )  # fmt: skip
 
     def _pool(self, pool_id: int) -> PoolTrack:
@@ -164,7 +166,8 @@ class Simulation:
         self.tenant_left = NO_LIMIT if cap is None else max(float(cap - reserved), 0.0)
         for track in self.tracks:
             cap, reserved = track.work.daily_cap, track.work.reserved if first else 0
-            track.day_left = NO_LIMIT if cap is None else max(float(cap - reserved), 0.0)
+            of_day = NO_LIMIT if cap is None else max(float(cap - reserved), 0.0)
+            track.day_left = min(of_day, track.total_left)
         for pool in self.pools.values():
             pool.capacity[n], pool.cut[n] = self._capacity(pool, n)
             pool.demand[n] = self._demand(pool, n)
@@ -226,6 +229,7 @@ class Simulation:
             served = self.queues[place].serve(of_mailbox * bound.get(work, 0.0), of_any * anybody)
             for step, amount in served:
                 self.tracks[work].day_left -= amount
+                self.tracks[work].total_left -= amount
                 self.tenant_left -= amount
                 self._sent(work, place, step, amount, stretch.n, stretch.middle)
         for work in {self.lanes[place].work for place in places}:
@@ -324,4 +328,5 @@ class Simulation:
         if due < LITTLE:
             track.limits[n] = (Limit.NONE, "")
         else:
-            track.limits[n] = (Limit.CAMPAIGN, "") if track.day_left < LITTLE else why
+            own = Limit.TOTAL if track.total_left < LITTLE else Limit.CAMPAIGN
+            track.limits[n] = (own, "") if track.day_left < LITTLE else why

@@ -20,6 +20,7 @@ class Limit(StrEnum):
     MAILBOXES = "mailbox_day"
     GAP = "gap"
     CAMPAIGN = "campaign_day"
+    TOTAL = "campaign_total"
     TENANT = "tenant_day"
     SHARED = "shared"
     NO_MAILBOX = "no_mailbox"
@@ -46,6 +47,7 @@ class Work:
     `delays` are hours of each step after the one before, `delay_days` working days besides. `booked` are messages
     that have a slot today already. `bound` tells by the place of their group how many people belong to which
     mailboxes; those of `stopped` belong to mailboxes that send nothing at present, and are not in `demand`.
+    `total_left` is how many messages it may have besides what is booked.
     """
 
     id: int
@@ -60,6 +62,7 @@ class Work:
     prompt: bool = False
     daily_cap: int | None = None
     reserved: int = 0
+    total_left: int | None = None
     status: str = "running"
     delay_days: tuple[int, ...] = ()
 

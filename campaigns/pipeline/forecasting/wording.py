@@ -13,6 +13,7 @@ LIMITS = {
     Limit.MAILBOXES: gettext_lazy("the mailboxes' daily caps"),
     Limit.GAP: gettext_lazy("the gap between mails of a mailbox"),
     Limit.CAMPAIGN: gettext_lazy("the campaign's daily cap"),
+    Limit.TOTAL: gettext_lazy("the campaign's total"),
     Limit.TENANT: gettext_lazy("the tenant's daily cap"),
     Limit.SHARED: gettext_lazy("a limit that several share"),
     Limit.NO_MAILBOX: gettext_lazy("no mailbox of the pool may send"),
