@@ -14,6 +14,7 @@ OPERATE = READ | {
     "campaigns.import_contacts",
     "campaigns.stop",
     "campaigns.suppress",
+    "campaigns.test",
     "mailboxes.quarantine",
     "mailboxes.hold",
     "deliverability.check",
@@ -50,7 +51,8 @@ ROLES: dict[str, frozenset[str]] = {
     "client_viewer": frozenset({"campaigns.view"}),
     "client_key": frozenset(
         {"campaigns.view", "campaigns.start", "campaigns.pause", "campaigns.resume", "campaigns.cancel"}
-        | {"campaigns.lift", "campaigns.suppress", "mailboxes.set_cap", "mailboxes.view", "tenants.view"}
+        | {"campaigns.lift", "campaigns.suppress", "campaigns.test", "mailboxes.set_cap", "mailboxes.view"}
+        | {"tenants.view"}
     ),
 }
 # What a key keeps while its tenant is suspended: to look, and to stop.

@@ -12,6 +12,7 @@ from campaigns.admin import (
     stops,
     suppression,
     suppression_lists,
+    testing,
     variants,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "stops",
     "suppression",
     "suppression_lists",
+    "testing",
     "variants",
 ]

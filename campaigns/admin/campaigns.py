@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from campaigns import reports
 from campaigns.admin.launching import NOT_STARTED, LaunchPages
+from campaigns.admin.testing import TestPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, exporting
 from outreach.common.freshness import kept
@@ -50,7 +51,7 @@ class HandoverForm(forms.Form):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(Exports, LaunchPages):
+class CampaignAdmin(Exports, TestPages, LaunchPages):
     area = "campaigns"
     list_display = (
         "name",
@@ -155,6 +156,7 @@ class CampaignAdmin(Exports, LaunchPages):
                 "chart_url": reverse("admin:campaigns_campaign_chart", args=[row.pk]),
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
                 **self.launch_context(row),
+                **self.test_context(request, row),
             }
         return super().change_view(request, object_id, form_url, extra)
 
@@ -236,6 +238,10 @@ class StepAdmin(TenantAdmin):
             },
         ),
     )
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        may_test = request.actor.can("campaigns.test")
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "may_test": may_test})
 
     @admin.display(description=_("messages"))
     def message_list(self, row):

@@ -33,11 +33,18 @@ WHERE b.id = ANY (%s)"""
 STEPS = "SELECT id, subject, text_body, html_body, version FROM campaigns_step WHERE id = ANY (%s)"
 
 
-def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: float) -> list[delivery.Lane]:
+def lanes(
+    tenant: Tenant,
+    claimed: Sequence[Claimed],
+    now: datetime,
+    clock: float,
+    rendering: Callable[..., Rendering] | None = None,
+) -> list[delivery.Lane]:
     """One lane for each mailbox of the claimed messages, those with most to do first.
 
     `now` is the database's time at the monotonic instant `clock`. Passwords are unsealed here
-    and live as long as the job. Raises SealBroken when a password can't be opened.
+    and live as long as the job. `rendering` makes another Rendering of the same arguments. Raises SealBroken when a
+    password can't be opened.
     """
     grouped: dict[int, list[Claimed]] = defaultdict(list)
     for message in sorted(claimed, key=lambda message: (message.due_in, message.id)):
@@ -47,7 +54,7 @@ def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: floa
         boxes = cursor.fetchall()
         cursor.execute(STEPS, [list({message.step_id for message in claimed})])
         steps = {row[0]: renderer.StepContent(*row) for row in cursor.fetchall()}
-    writer = Rendering(tenant, steps, now, clock)
+    writer = (rendering or Rendering)(tenant, steps, now, clock)
     made = [_lane(tenant, box, grouped[box[0]], writer, clock) for box in boxes]
     return sorted(made, key=lambda lane: -len(lane.letters))
 
@@ -133,6 +140,8 @@ def _timeouts() -> Timeouts:
 class Rendering:
     """Makes the function that renders one message; runs in sender threads, on plain values."""
 
+    feedback_kind = "campaign"
+
     def __init__(self, tenant: Tenant, steps: dict[int, renderer.StepContent], now: datetime, clock: float) -> None:
         self.tenant_id, self.slug, self.address = tenant.pk, tenant.slug, tenant.postal_address
         self.steps, self.now, self.clock = steps, now, clock
@@ -151,10 +160,14 @@ class Rendering:
         rendered = self._skeleton(message, sender, tracking_host).render(
             renderer.RecipientContent(message.email, message.contact_fields),
             message.message_id,
-            tokens.sign(self.keys, self.tenant_id, message.id),
+            self._token(message),
             self._date(message),
         )
         return rendered.content, rendered.content_hash
+
+    def _token(self, message: Claimed) -> str:
+        """Of the unsubscribe link."""
+        return tokens.sign(self.keys, self.tenant_id, message.id)
 
     def _date(self, message: Claimed) -> str:
         """The slot's time, by the database's clock; a late message says when it was due at the earliest: now."""
@@ -169,6 +182,7 @@ class Rendering:
                 tenant_slug=self.slug,
                 tenant_postal_address=self.address,
                 list_id_host=self.host,
+                feedback_kind=self.feedback_kind,
             )
             base = f"https://{tracking_host}" if tracking_host else self.public_url
             self._skeletons[key] = renderer.Skeleton.build(self.steps[message.step_id], sender, campaign, base)

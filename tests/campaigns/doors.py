@@ -10,9 +10,19 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from campaigns import tasks
-from campaigns.models import Batch, Campaign, ContactList, Enrolment, Message, Stop, Suppression
+from campaigns.models import (
+    Batch,
+    Campaign,
+    ContactList,
+    Enrolment,
+    Message,
+    SeedAddress,
+    Stop,
+    Suppression,
+    TestSend,
+)
 from campaigns.pipeline import batcher, planner
-from campaigns.services import campaigns, stops, suppression, suppression_lists
+from campaigns.services import campaigns, stops, suppression, suppression_lists, testing
 from mailboxes.models import Mailbox
 from outreach import cron
 from outreach.demo.sink import Book
@@ -344,6 +354,66 @@ def a_shared_entry(world):
     suppression.suppress(giver, [world.ann], actor=SYSTEM, reason="opt_out", via="page")
 
 
+def seed_of(world) -> SeedAddress:
+    """Ann is a tester as well, by an address that was verified."""
+    return SeedAddress.objects.create(
+        tenant=world.tenant, address=world.ann, address_key=world.ann, verified_at="2026-01-01T00:00Z"
+    )
+
+
+def command_test(world):
+    """As a tester: to somebody whom an entry covers nothing is even queued."""
+    seed_of(world)
+    world.suppress()
+    with pytest.raises(CommandError, match="suppressed"):
+        command("campaign", "test", world.campaign.pk, "--to", world.ann, *world.where)
+    assert TestSend.objects.filter(tenant=world.tenant).count() == 0
+    world.started()
+
+
+def a_test_that_waits(world):
+    """Queued before the entry came, and nobody was told."""
+    seed_of(world)
+    made = testing.send(world.campaign, world.ann, actor=SYSTEM)
+    world.suppress()
+    cron.test_sends()
+    assert tasks.send_test(world.tenant.pk, made.pk) == "failed"
+    world.started()
+
+
+def api_test(world):
+    seed_of(world)
+    world.suppress()
+    answer = world.api.post(f"campaigns/{world.campaign.pk}/test/", {"to": world.ann})
+    assert (answer.status_code, answer.json()["code"]) == (409, "held")
+    world.started()
+
+
+def console_test(world):
+    seed_of(world)
+    world.suppress()
+    page = reverse("admin:campaigns_campaign_test", args=[world.campaign.pk])
+    answer = world.client.post(page, {"to": world.ann, "step": "1", "contact": "", "mailbox": ""})
+    assert "suppressed" in answer.content.decode()
+    assert TestSend.objects.filter(tenant=world.tenant).count() == 0
+    world.started()
+
+
+def console_seeds(world):
+    """No code for her either: not by adding her, and not by asking again."""
+    world.suppress()
+    client = world.client
+    values = {"tenant": world.tenant.pk, "address": world.ann, "note": ""}
+    answer = client.post(reverse("admin:campaigns_seedaddress_add"), values)
+    assert "suppressed" in answer.content.decode()
+    row = seed_of(world)
+    SeedAddress.objects.filter(pk=row.pk).update(verified_at=None)
+    act(client, row, "ask_again")
+    act(client, row, "confirm", confirmed="1", code="000000")
+    assert TestSend.objects.filter(tenant=world.tenant).count() == 0
+    world.started()
+
+
 # Who else gets mail behind a door: Bob, unless the door holds everything.
 PROBES = {
     "command campaign create": campaign_create_and_start,
@@ -389,6 +459,14 @@ PROBES = {
     "cron sweep": claimed_and_given_back,
     "cron close_shared": a_shared_entry,
     "job close_shared": a_shared_entry,
+    "command campaign test": command_test,
+    "api campaigns test": api_test,
+    "console campaigns_campaign_test": console_test,
+    "console campaigns.SeedAddress add": console_seeds,
+    "console campaigns.SeedAddress ask_again": console_seeds,
+    "console campaigns.SeedAddress confirm": console_seeds,
+    "job send_test": a_test_that_waits,
+    "cron test_sends": a_test_that_waits,
     "job send_batches": retry,
 }
 
@@ -438,8 +516,8 @@ NEEDLESS = {
     ],
     STOPS: [
         "command campaign cancel", "api campaigns cancel", "console campaigns.Campaign cancel",
-        "console campaigns.Stop add", "console tenants.Tenant suspend", "console campaigns.Message settle_sent",
-        "command import_suppressions", "page unsubscribe",
+        "console campaigns.Stop add", "console campaigns.SeedAddress archive", "console tenants.Tenant suspend",
+        "console campaigns.Message settle_sent", "command import_suppressions", "page unsubscribe",
     ],
     OTHER: [
         *(f"command {name}" for name in (

@@ -15,6 +15,8 @@ READS = {
     "campaigns.preflighting.require_no_errors", "campaigns.preflighting.said", "campaigns.specs.name_of",
     "tenants.approvals.still_covers",
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
+    "campaigns.seeds.digits", "campaigns.testing.is_suppressed", "campaigns.testing.latest",
+    "campaigns.testing.tester_now", "campaigns.testing.tester_of", "campaigns.testing.way",
     "campaigns.specs.read", "campaigns.stops.parse_until", "campaigns.stops.standing",
     "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
@@ -87,6 +89,7 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.suppression.push",
+    "campaigns.testing.enqueue",  # of a test or of a new seed address, which have asked
     "campaigns.suppression_lists.of_opt_outs",  # of recording an opt-out, like the next one
     "campaigns.suppression_lists.taking",
     "campaigns.sharing.close_everywhere",  # the machinery's part of an entry that a person recorded

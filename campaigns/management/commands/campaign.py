@@ -1,4 +1,6 @@
-"""campaign create FILE | check | start | schedule | unschedule | pause | recall | resume | cancel | clone | status."""
+"""campaign create FILE | check | test | start | schedule | unschedule | pause | recall | resume | cancel | clone |
+status.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from django.db import transaction
 
 from campaigns.models import Campaign
 from campaigns.pipeline.preflight import probing
-from campaigns.services import campaigns, cloning, preflighting, scheduling
+from campaigns.services import campaigns, cloning, preflighting, scheduling, testing
 from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
@@ -34,8 +36,8 @@ ACTS: dict[str, Any] = {
 
 class Command(BaseCommand):
     help = (
-        "Create a campaign from a YAML file or from another one; check, start, schedule, pause, recall, resume, cancel "
-        "or show one. check ends with 2 when something keeps it from starting."
+        "Create a campaign from a YAML file or from another one; check, test, start, schedule, pause, recall, resume, "
+        "cancel or show one. check ends with 2 when something keeps it from starting."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,6 +50,7 @@ class Command(BaseCommand):
         acting.add_arguments(create, writes=True)
         for act, help_text in (
             ("check", "what keeps it from starting, what wants a tick, what is worth knowing"),
+            ("test", "queue a test mail of it to one of us or to a verified seed address"),
             ("start", "launch it"),
             ("schedule", "let it start by itself at a time"),
             ("unschedule", "make a scheduled one a draft again"),
@@ -67,11 +70,16 @@ class Command(BaseCommand):
                 one.add_argument("--at", required=True, metavar="TIME", help="as 2026-05-01T08:00+02:00")
             if act == "clone":
                 one.add_argument("--name", required=True, help="of the new campaign")
+            if act == "test":
+                one.add_argument("--to", required=True, metavar="ADDRESS", help="who gets it")
+                one.add_argument("--step", type=int, metavar="N", help="position; else the first")
+                one.add_argument("--contact", default="", metavar="ADDRESS", help="as it is for; else the list's first")
+                one.add_argument("--mailbox", default="", metavar="ADDRESS", help="one of the pool; else one that may")
             if act == "check":
                 one.add_argument("--offline", action="store_true", help="don't ask its links and unsubscribe hosts")
             if act in ("pause", "recall", "resume", "cancel", "unschedule"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
-            acting.add_arguments(one, writes=act in ACTS)
+            acting.add_arguments(one, writes=act in ACTS or act == "test")
 
     def handle(self, *, act: str, tenant: str, actor: str | None = None, **options: Any) -> None:
         try:
@@ -105,6 +113,8 @@ class Command(BaseCommand):
             return campaigns.status(campaign)
         if act == "check":
             return self._check(campaign, who, offline=options["offline"])
+        if act == "test":
+            return self._test(campaign, who, options)
         given = {"reason": options["reason"]} if "reason" in options else {}
         if not all(yaml_files.storable(text) for text in given.values()):
             raise BadInput("--reason: holds bytes that are no text.")
@@ -120,6 +130,18 @@ class Command(BaseCommand):
                 campaign.refresh_from_db()
                 return campaigns.status(campaign) | {"taken_back": done}
             return campaigns.status(done)
+
+    def _test(self, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
+        given = {name: options[name] for name in ("step", "contact", "mailbox")}
+        with dry_runs.perhaps(options["dry_run"]):
+            test = testing.send(campaign, options["to"], actor=who, **given)
+        return {
+            "campaign": campaign.pk,
+            "test": test.pk,
+            "to": test.hint,
+            "mailbox": str(test.mailbox),
+            "state": test.state,
+        }
 
     def _check(self, campaign: Campaign, who: actors.Actor, *, offline: bool) -> dict[str, Any]:
         if not offline and who.can("campaigns.start", campaign.tenant_id):
