@@ -80,12 +80,12 @@ def confirm(seed: SeedAddress, code: str, *, actor: Actor) -> SeedAddress:
         if seed.code_tries >= MOST_TRIES:
             raise InvalidMove(_("Too many wrong codes. Send another one."))
         right = hmac.compare_digest(digits(seed).encode(), "".join(code.split()).encode())
-        if right:
+        if not right:  # kept, whatever is raised below
+            SeedAddress.objects.filter(pk=seed.pk).update(code_tries=F("code_tries") + 1)
+        else:
             seed.verified_at, seed.code_nonce, seed.code_until = now(), None, None
             seed.save(update_fields=["verified_at", "code_nonce", "code_until"])
             audit.record(actor, "seed.verified", seed)
-        else:  # kept, whatever is raised below
-            SeedAddress.objects.filter(pk=seed.pk).update(code_tries=F("code_tries") + 1)
     if not right:
         raise BadInput(_("That is not the code of the newest mail to this address."), field="code")
     return seed

@@ -10,19 +10,9 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from campaigns import tasks
-from campaigns.models import (
-    Batch,
-    Campaign,
-    ContactList,
-    Enrolment,
-    Message,
-    SeedAddress,
-    Stop,
-    Suppression,
-    TestSend,
-)
+from campaigns.models import Batch, Campaign, ContactList, Enrolment, Message, Stop, Suppression
 from campaigns.pipeline import batcher, planner
-from campaigns.services import campaigns, stops, suppression, suppression_lists, testing
+from campaigns.services import campaigns, stops, suppression, suppression_lists
 from mailboxes.models import Mailbox
 from outreach import cron
 from outreach.demo.sink import Book
@@ -31,6 +21,7 @@ from tenants.services import approvals, records
 from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 from tests.api.conftest import Api, key_of
+from tests.campaigns import doors_of_tests
 from tests.console.conftest import client_of, person
 from tests.console.test_actions import act
 
@@ -354,66 +345,6 @@ def a_shared_entry(world):
     suppression.suppress(giver, [world.ann], actor=SYSTEM, reason="opt_out", via="page")
 
 
-def seed_of(world) -> SeedAddress:
-    """Ann is a tester as well, by an address that was verified."""
-    return SeedAddress.objects.create(
-        tenant=world.tenant, address=world.ann, address_key=world.ann, verified_at="2026-01-01T00:00Z"
-    )
-
-
-def command_test(world):
-    """As a tester: to somebody whom an entry covers nothing is even queued."""
-    seed_of(world)
-    world.suppress()
-    with pytest.raises(CommandError, match="suppressed"):
-        command("campaign", "test", world.campaign.pk, "--to", world.ann, *world.where)
-    assert TestSend.objects.filter(tenant=world.tenant).count() == 0
-    world.started()
-
-
-def a_test_that_waits(world):
-    """Queued before the entry came, and nobody was told."""
-    seed_of(world)
-    made = testing.send(world.campaign, world.ann, actor=SYSTEM)
-    world.suppress()
-    cron.test_sends()
-    assert tasks.send_test(world.tenant.pk, made.pk) == "failed"
-    world.started()
-
-
-def api_test(world):
-    seed_of(world)
-    world.suppress()
-    answer = world.api.post(f"campaigns/{world.campaign.pk}/test/", {"to": world.ann})
-    assert (answer.status_code, answer.json()["code"]) == (409, "held")
-    world.started()
-
-
-def console_test(world):
-    seed_of(world)
-    world.suppress()
-    page = reverse("admin:campaigns_campaign_test", args=[world.campaign.pk])
-    answer = world.client.post(page, {"to": world.ann, "step": "1", "contact": "", "mailbox": ""})
-    assert "suppressed" in answer.content.decode()
-    assert TestSend.objects.filter(tenant=world.tenant).count() == 0
-    world.started()
-
-
-def console_seeds(world):
-    """No code for her either: not by adding her, and not by asking again."""
-    world.suppress()
-    client = world.client
-    values = {"tenant": world.tenant.pk, "address": world.ann, "note": ""}
-    answer = client.post(reverse("admin:campaigns_seedaddress_add"), values)
-    assert "suppressed" in answer.content.decode()
-    row = seed_of(world)
-    SeedAddress.objects.filter(pk=row.pk).update(verified_at=None)
-    act(client, row, "ask_again")
-    act(client, row, "confirm", confirmed="1", code="000000")
-    assert TestSend.objects.filter(tenant=world.tenant).count() == 0
-    world.started()
-
-
 # Who else gets mail behind a door: Bob, unless the door holds everything.
 PROBES = {
     "command campaign create": campaign_create_and_start,
@@ -459,14 +390,14 @@ PROBES = {
     "cron sweep": claimed_and_given_back,
     "cron close_shared": a_shared_entry,
     "job close_shared": a_shared_entry,
-    "command campaign test": command_test,
-    "api campaigns test": api_test,
-    "console campaigns_campaign_test": console_test,
-    "console campaigns.SeedAddress add": console_seeds,
-    "console campaigns.SeedAddress ask_again": console_seeds,
-    "console campaigns.SeedAddress confirm": console_seeds,
-    "job send_test": a_test_that_waits,
-    "cron test_sends": a_test_that_waits,
+    "command campaign test": doors_of_tests.command_test,
+    "api campaigns test": doors_of_tests.api_test,
+    "console campaigns_campaign_test": doors_of_tests.console_test,
+    "console campaigns.SeedAddress add": doors_of_tests.console_seeds,
+    "console campaigns.SeedAddress ask_again": doors_of_tests.console_seeds,
+    "console campaigns.SeedAddress confirm": doors_of_tests.console_seeds,
+    "job send_test": doors_of_tests.a_test_that_waits,
+    "cron test_sends": doors_of_tests.a_test_that_waits,
     "job send_batches": retry,
 }
 
