@@ -124,7 +124,7 @@ def _content(test: TestSend, address: str) -> tuple[Claimed, Callable[..., loadi
     if test.kind == TestSend.Kind.CONFIRMATION and test.seed is not None:
         rendering = functools.partial(Confirmation, digits=seeds.digits(test.seed))
     else:
-        person = Contact.objects.filter(pk=test.contact_ref).first()
+        person = Contact.objects.filter(pk=test.contact_ref or 0).first()
         if person is None:
             raise testing.Held(_("The contact is gone. Choose another one."), reason="contact_gone")
         fields = {**person.fields, **{name: getattr(person, name) for name in moves.KNOWN}}

@@ -96,7 +96,7 @@ def testers(tenant: Tenant, *, actor: Actor) -> list[str]:
     held = Membership.objects.holding().filter(user__is_active=True, tenant__in=[tenant])
     everywhere = Membership.objects.holding().filter(user__is_active=True, tenant=None)
     people = {row.user.email for row in (held | everywhere).select_related("user")}
-    own = User.objects.filter(pk=actor.user_id, is_active=True).values_list("email", flat=True).first()
+    own = User.objects.filter(pk=actor.user_id or 0, is_active=True).values_list("email", flat=True).first()
     if own and _reaches(actor.user_id, tenant.pk):
         people.discard(own)
         people = {own} | people
@@ -130,7 +130,7 @@ def tester_now(test: TestSend) -> Tester:
         if user is not None and _reaches(user.pk, test.tenant_id):
             return Tester(addresses.parse(user.email).wire, user_id=user.pk)
     else:
-        seed = SeedAddress.objects.filter(pk=test.seed_id, archived_at=None).first()
+        seed = SeedAddress.objects.filter(pk=test.seed_id or 0, archived_at=None).first()
         if seed is not None and (seed.verified_at or test.kind == TestSend.Kind.CONFIRMATION):
             return Tester(addresses.parse(seed.address).wire, seed_id=seed.pk)
     raise Held(_("The address may get no test mail any more."), reason="not_allowed")
