@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from campaigns.models import Campaign, Canary, ContactUpload
-from campaigns.pipeline import batcher, planner, reaper
+from campaigns.pipeline import batcher, planner, reaper, testing
 from campaigns.services import campaigns, canaries, contact_imports, scheduling, sharing, stops, validity
 from deliverability.services import checks, verifying
 from mailboxes.models import Mailbox, SendingDomain, Upload
@@ -188,6 +188,11 @@ def _sweep(tenant: Tenant) -> int:
     return moved + len(reaper.complete(tenant))
 
 
+def test_sends() -> int:
+    """Test mails whose worker vanished, and those whose mailbox was busy."""
+    return each(testing.tenants_with_open(), testing.sweep)
+
+
 def stops_over() -> int:
     """Note the stops whose time is over, and ask for the plans that they held up."""
     return stops.end_over(actor=SYSTEM)
@@ -304,6 +309,7 @@ def table() -> list[Work]:
         Work("validate_contacts", validate_contacts, settings.VALIDATE_EVERY_SECONDS),
         Work("revalidate_contacts", revalidate_contacts, settings.REVALIDATE_EVERY_SECONDS),
         Work("stops_over", stops_over, settings.SWEEP_EVERY_SECONDS),
+        Work("test_sends", test_sends, 15),
         Work("close_shared", close_shared, settings.SWEEP_EVERY_SECONDS),
         Work("uploads", uploads, 10),
         Work("forget_uploads", forget_uploads, 600),

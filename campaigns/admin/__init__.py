@@ -15,6 +15,7 @@ from campaigns.admin import (
     stops,
     suppression,
     suppression_lists,
+    testing,
     variants,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "stops",
     "suppression",
     "suppression_lists",
+    "testing",
     "variants",
 ]

@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 from campaigns import calendars, reports
 from campaigns.admin.launching import NOT_STARTED, LaunchPages
 from campaigns.admin.preview import PreviewPages
+from campaigns.admin.testing import TestPages
 from campaigns.models import Campaign, Step
 from campaigns.services import campaigns, caps, exporting
 from outreach.common.freshness import kept
@@ -63,7 +64,7 @@ class CapsForm(forms.Form):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(Exports, PreviewPages, LaunchPages):
+class CampaignAdmin(Exports, PreviewPages, TestPages, LaunchPages):
     area = "campaigns"
     list_display = (
         "name",
@@ -180,6 +181,7 @@ class CampaignAdmin(Exports, PreviewPages, LaunchPages):
                 "forecast_url": reverse("admin:campaigns_campaign_forecast", args=[row.pk]),
                 "preview_url": reverse("admin:campaigns_campaign_preview", args=[row.pk]),
                 **self.launch_context(row),
+                **self.test_context(request, row),
             }
         return super().change_view(request, object_id, form_url, extra)
 

@@ -71,7 +71,7 @@ class StepAdmin(TenantAdmin):
         return link_to("campaigns_message", _("messages"), step__id__exact=row.pk)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        extra = dict(extra_context or {})
+        extra = {**(extra_context or {}), "may_test": request.actor.can("campaigns.test")}
         row = self.get_object(request, object_id) if object_id.isdecimal() else None
         if row is not None:
             heard = kept(("wordings", row.pk), lambda: reports.wordings(row))

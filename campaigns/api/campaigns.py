@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from campaigns import reports
 from campaigns.api.explain import ExplanationOutput
 from campaigns.findings import Level
-from campaigns.models import Campaign, Step, Variant
+from campaigns.models import Campaign, Step, TestSend, Variant
 from campaigns.pipeline import explain, explain_stops, explain_today, previewing
 from campaigns.pipeline.forecasting import loading, results
 from campaigns.pipeline.forecasting.terms import Limit
-from campaigns.services import campaigns, cloning, preflighting, scheduling, specs, steps
+from campaigns.services import campaigns, cloning, preflighting, scheduling, specs, steps, testing
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, before, choice, since
 from tenants.api.shapes import Input, Output, Reason
@@ -145,6 +145,25 @@ class Naming(Input):
     name = serializers.CharField(max_length=200)
 
 
+class Testing(Input):
+    to = serializers.CharField(max_length=254, help_text="Somebody of the console, or a verified seed address.")
+    step = serializers.IntegerField(min_value=1, max_value=32767, required=False, help_text="Position; else the first.")
+    contact = serializers.CharField(
+        max_length=254, required=False, help_text="Whose mail it would be: an address on the list; else the first."
+    )
+    mailbox = serializers.CharField(
+        max_length=254, required=False, help_text="One of the pool; else one that may send."
+    )
+
+
+class TestOutput(Output):
+    __test__ = False
+
+    class Meta:
+        model = TestSend
+        fields = ("id", "state", "campaign", "step", "mailbox", "hint", "reason", "answer", "created_at", "done_at")
+
+
 class Recalled(serializers.Serializer):
     id, status = serializers.IntegerField(), serializers.CharField()
     taken_back = serializers.IntegerField(help_text="Mails that were planned and have not gone.")
@@ -205,6 +224,7 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
         "unschedule": "campaigns.pause",
         "recall": "campaigns.pause",
         "clone": "campaigns.create",
+        "test": "campaigns.test",
         "pause": "campaigns.pause",
         "resume": "campaigns.resume",
         "cancel": "campaigns.cancel",
@@ -262,6 +282,13 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
     def clone(self, request: Any, pk: str) -> Response:
         """A draft with the same list, pool, window and wording, without people."""
         return self.act(cloning.clone, Naming)
+
+    @extend_schema(request=Testing, responses=TestOutput)
+    @action(detail=True, methods=["post"])
+    def test(self, request: Any, pk: str) -> Response:
+        """Queue a test mail of one step. 409 with what stands against it, 429 after too many within an hour."""
+        made = testing.send(self.get_object(), actor=request.actor, **self.given(Testing))
+        return Response(TestOutput(made, context=self.get_serializer_context()).data, status=202)
 
     @extend_schema(request=Reason, responses=AFTER_ACT)
     @action(detail=True, methods=["post"])

@@ -11,6 +11,7 @@ from campaigns.models.messages import Attempt, Batch, Message
 from campaigns.models.plans import PlanRun
 from campaigns.models.stops import Stop
 from campaigns.models.suppression import Suppression, SuppressionList
+from campaigns.models.testing import SeedAddress, TestSend
 
 __all__ = [
     "Attempt",
@@ -29,9 +30,11 @@ __all__ = [
     "ListEntry",
     "Message",
     "PlanRun",
+    "SeedAddress",
     "Step",
     "Stop",
     "Suppression",
     "SuppressionList",
+    "TestSend",
     "Variant",
 ]

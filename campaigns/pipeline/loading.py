@@ -35,11 +35,18 @@ STEPS = "SELECT id, subject, text_body, html_body, version, position FROM campai
 WORDINGS = "SELECT id, step_id, subject, text_body, html_body FROM campaigns_variant WHERE id = ANY (%s)"
 
 
-def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: float) -> list[delivery.Lane]:
+def lanes(
+    tenant: Tenant,
+    claimed: Sequence[Claimed],
+    now: datetime,
+    clock: float,
+    rendering: Callable[..., Rendering] | None = None,
+) -> list[delivery.Lane]:
     """One lane for each mailbox of the claimed messages, those with most to do first.
 
     `now` is the database's time at the monotonic instant `clock`. Passwords are unsealed here
-    and live as long as the job. Raises SealBroken when a password can't be opened.
+    and live as long as the job. `rendering` makes another Rendering of the same arguments. Raises SealBroken when a
+    password can't be opened.
     """
     grouped: dict[int, list[Claimed]] = defaultdict(list)
     for message in sorted(claimed, key=lambda message: (message.due_in, message.id)):
@@ -48,7 +55,7 @@ def lanes(tenant: Tenant, claimed: Sequence[Claimed], now: datetime, clock: floa
         cursor.execute(BOXES, [list(grouped)])
         boxes = cursor.fetchall()
         contents, threads = _contents(cursor, claimed)
-    writer = Rendering(tenant, contents, threads, now, clock)
+    writer = (rendering or Rendering)(tenant, contents, threads, now, clock)
     made = [_lane(tenant, box, grouped[box[0]], writer, clock) for box in boxes]
     return sorted(made, key=lambda lane: -len(lane.letters))
 
@@ -160,6 +167,8 @@ def _timeouts() -> Timeouts:
 class Rendering:
     """Makes the function that renders one message; runs in sender threads, on plain values."""
 
+    feedback_kind = "campaign"
+
     def __init__(
         self, tenant: Tenant, contents: Contents, threads: Mapping[int, tuple[str, ...]], now: datetime, clock: float
     ) -> None:
@@ -178,11 +187,15 @@ class Rendering:
         rendered = self._skeleton(message, sender, tracking_host).render(
             renderer.RecipientContent(message.email, message.contact_fields),
             message.message_id,
-            tokens.sign(self.keys, self.tenant_id, message.id),
+            self._token(message),
             self._date(message),
             self.threads.get(message.id, ()),
         )
         return rendered.content, rendered.content_hash
+
+    def _token(self, message: Claimed) -> str:
+        """Of the unsubscribe link."""
+        return tokens.sign(self.keys, self.tenant_id, message.id)
 
     def _date(self, message: Claimed) -> str:
         """The slot's time, by the database's clock; a late message says when it was due at the earliest: now."""
@@ -192,13 +205,16 @@ class Rendering:
         key = (message.step_id, message.variant_id, message.campaign_id, sender)
         if key not in self._skeletons:
             content = self.contents[message.step_id, message.variant_id]
-            self._skeletons[key] = skeleton(self.tenant, message.campaign_id, content, sender, tracking_host)
+            self._skeletons[key] = skeleton(
+                self.tenant, message.campaign_id, content, sender, tracking_host, self.feedback_kind
+            )  # fmt: skip
         return self._skeletons[key]
 
 
 def skeleton(
-    tenant: Tenant, campaign_id: int, step: renderer.StepContent, sender: renderer.SenderContent, tracking_host: str
-) -> renderer.Skeleton:
+    tenant: Tenant, campaign_id: int, step: renderer.StepContent, sender: renderer.SenderContent, tracking_host: str,
+    feedback_kind: str = "campaign",
+) -> renderer.Skeleton:  # fmt: skip
     """How a mailbox sends a step, for its messages and for the previews of them. Raises BadInput."""
     campaign = renderer.CampaignContent(
         campaign_id=campaign_id,
@@ -206,6 +222,7 @@ def skeleton(
         tenant_slug=tenant.slug,
         tenant_postal_address=tenant.postal_address,
         list_id_host=urlsplit(settings.PUBLIC_URL).hostname or "localhost",
+        feedback_kind=feedback_kind,
     )
     base = f"https://{tracking_host}" if tracking_host else settings.PUBLIC_URL
     return renderer.Skeleton.build(step, sender, campaign, base)

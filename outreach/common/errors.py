@@ -67,3 +67,9 @@ class Unavailable(OutreachError):
     """A host or service we depend on can't be reached or may not be used now."""
 
     code, http_status = "unavailable", 503
+
+
+class TooMany(OutreachError):
+    """Somebody did this as often as an hour allows; the message says when it goes on."""
+
+    code, http_status = "too_many", 429

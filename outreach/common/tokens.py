@@ -19,6 +19,7 @@ TRIAL_VERSION = 2
 MAC_BYTES = 16
 PURPOSE = b"outreach unsubscribe token\x00"
 TRIAL_PURPOSE = b"outreach trial of the unsubscribe button\x00"
+CODE_PURPOSE = b"outreach code of a seed address\x00"
 ANSWER_PURPOSE = b"outreach answer to a trial\x00"
 TRIAL_SECONDS = 600
 MAX_CHARS = 100
@@ -64,6 +65,12 @@ def sign(keys: Keyring, tenant_id: int, message_pk: int) -> str:
         )
     )
     return base64.urlsafe_b64encode(body + mac(key.secret, body)).rstrip(b"=").decode("ascii")
+
+
+def six_digits(keys: Keyring, tenant_id: int, nonce: bytes) -> str:
+    """Return the code that goes with a nonce, to be read in a mail and typed; a new newest key makes it another."""
+    made = hmac.digest(keys.newest.secret, CODE_PURPOSE + tenant_id.to_bytes(8, "big") + nonce, "sha256")
+    return f"{int.from_bytes(made[:8], 'big') % 1_000_000:06d}"
 
 
 def read(keys: Keyring, text: str) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from tenants.services import approvals, records
 from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 from tests.api.conftest import Api, key_of
+from tests.campaigns import doors_of_tests
 from tests.console.conftest import client_of, person
 from tests.console.test_actions import act
 
@@ -389,6 +390,14 @@ PROBES = {
     "cron sweep": claimed_and_given_back,
     "cron close_shared": a_shared_entry,
     "job close_shared": a_shared_entry,
+    "command campaign test": doors_of_tests.command_test,
+    "api campaigns test": doors_of_tests.api_test,
+    "console campaigns_campaign_test": doors_of_tests.console_test,
+    "console campaigns.SeedAddress add": doors_of_tests.console_seeds,
+    "console campaigns.SeedAddress ask_again": doors_of_tests.console_seeds,
+    "console campaigns.SeedAddress confirm": doors_of_tests.console_seeds,
+    "job send_test": doors_of_tests.a_test_that_waits,
+    "cron test_sends": doors_of_tests.a_test_that_waits,
     "job send_batches": retry,
 }
 
@@ -438,8 +447,8 @@ NEEDLESS = {
     ],
     STOPS: [
         "command campaign cancel", "api campaigns cancel", "console campaigns.Campaign cancel",
-        "console campaigns.Stop add", "console tenants.Tenant suspend", "console campaigns.Message settle_sent",
-        "command import_suppressions", "page unsubscribe",
+        "console campaigns.Stop add", "console campaigns.SeedAddress archive", "console tenants.Tenant suspend",
+        "console campaigns.Message settle_sent", "command import_suppressions", "page unsubscribe",
     ],
     OTHER: [
         *(f"command {name}" for name in (

@@ -24,7 +24,9 @@ from campaigns.models import (
     ImportedContact,
     Message,
     PlanRun,
+    SeedAddress,
     Stop,
+    TestSend,
     Variant,
 )
 from campaigns.services import suppression, suppression_lists
@@ -209,6 +211,15 @@ class World:
         BasisRule.objects.create(
             tenant=self.tenant, version=1, country="DE", grounds=[{"basis": "consent", "needs_evidence": True}],
             valid_from=now().date(), reason="Counsel <b>wants</b> proof",
+        )  # fmt: skip
+        SeedAddress.objects.create(
+            tenant=self.tenant, address="inbox@panel.example", address_key="inbox@panel.example", verified_at=now()
+        )
+        TestSend.objects.create(
+            tenant=self.tenant, kind="test", state="sent", campaign=self.campaign, step=self.step,
+            contact_ref=self.people[0].pk, mailbox=self.mailboxes[0], seed=SeedAddress.objects.get(tenant=self.tenant),
+            hint="i***@panel.example", message_id=f"test.{secrets.token_hex(13)}@x.example", by_kind="system",
+            day_on=now().date(), answer="2.0.0 <b>Ok</b>", done_at=now(),
         )  # fmt: skip
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]

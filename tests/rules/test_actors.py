@@ -18,6 +18,8 @@ READS = {
     "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
     "campaigns.specs.digest", "campaigns.specs.read", "campaigns.specs.read_step", "campaigns.steps.current",
     "campaigns.steps.wordings", "campaigns.stops.parse_until", "campaigns.stops.standing",
+    "campaigns.seeds.digits", "campaigns.testing.is_suppressed", "campaigns.testing.latest",
+    "campaigns.testing.tester_now", "campaigns.testing.tester_of", "campaigns.testing.way",
     "campaigns.suppression.entry", "campaigns.suppression.hasher",
     "campaigns.suppression.mask", "mailboxes.mailbox_rows.cells", "mailboxes.mailbox_rows.judge",
     "mailboxes.imports.columns_of", "mailboxes.imports.find",
@@ -90,6 +92,7 @@ PARTS = {
     "campaigns.contact_stage.take_chunk",
     "campaigns.steps.write",  # part of a new campaign or of a revision
     "campaigns.suppression.push",
+    "campaigns.testing.enqueue",  # of a test or of a new seed address, which have asked
     "campaigns.suppression_lists.of_opt_outs",  # of recording an opt-out, like the next one
     "campaigns.suppression_lists.taking",
     "campaigns.sharing.close_everywhere",  # the machinery's part of an entry that a person recorded

@@ -1,4 +1,4 @@
-"""campaign create FILE, check, preview, start, schedule, pause, recall, resume, cancel, clone, revise and others."""
+"""campaign create FILE, check, preview, test, start, schedule, pause, recall, resume, cancel, revise and others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db import transaction
 from campaigns.models import Campaign
 from campaigns.pipeline import explain_today, previewing
 from campaigns.pipeline.preflight import probing
-from campaigns.services import campaigns, cloning, preflighting, scheduling, steps
+from campaigns.services import campaigns, cloning, preflighting, scheduling, steps, testing
 from outreach.common import dry_runs, isolation, yaml_files
 from outreach.common.errors import BadInput, Missing, NotReady, OutreachError
 from tenants.management import acting, second_person
@@ -35,7 +35,7 @@ ACTS: dict[str, Any] = {
 
 class Command(BaseCommand):
     help = (
-        "Create a campaign from a YAML file or from another one; check, preview, start, schedule, pause, recall, "
+        "Create a campaign from a YAML file or from another one; check, preview, test, start, schedule, pause, recall, "
         "resume, cancel or show one. check ends with 2 when something keeps it from starting."
     )
 
@@ -51,6 +51,7 @@ class Command(BaseCommand):
         for act, help_text in (
             ("check", "what keeps it from starting, what wants a tick, what is worth knowing"),
             ("preview", "its mail as one person would get it; nothing is sent"),
+            ("test", "queue a test mail of it to one of us or to a verified seed address"),
             ("start", "launch it"),
             ("schedule", "let it start by itself at a time"),
             ("unschedule", "make a scheduled one a draft again"),
@@ -74,11 +75,16 @@ class Command(BaseCommand):
                 one.add_argument("--at", required=True, metavar="TIME", help="as 2026-05-01T08:00+02:00")
             if act == "clone":
                 one.add_argument("--name", required=True, help="of the new campaign")
+            if act == "test":
+                one.add_argument("--to", required=True, metavar="ADDRESS", help="who gets it")
+                one.add_argument("--step", type=int, metavar="N", help="position; else the first")
+                one.add_argument("--contact", default="", metavar="ADDRESS", help="as it is for; else the list's first")
+                one.add_argument("--mailbox", default="", metavar="ADDRESS", help="one of the pool; else one that may")
             if act == "check":
                 one.add_argument("--offline", action="store_true", help="don't ask its links and unsubscribe hosts")
             if act in ("pause", "recall", "resume", "cancel", "unschedule"):
                 one.add_argument("--reason", default="", help="stands in the campaign and in the audit")
-            acting.add_arguments(one, writes=act in ACTS)
+            acting.add_arguments(one, writes=act in ACTS or act == "test")
         revise = acts.add_parser("revise", help="change a step of a launched campaign: a new version")
         revise.add_argument("campaign", help="its name, or its id")
         revise.add_argument("position", type=int, help="which step, from 1")
@@ -121,6 +127,8 @@ class Command(BaseCommand):
             return self._preview(campaign, options)
         if act == "check":
             return self._check(campaign, who, offline=options["offline"])
+        if act == "test":
+            return self._test(campaign, who, options)
         given = {"reason": options["reason"]} if "reason" in options else {}
         if not all(yaml_files.storable(text) for text in given.values()):
             raise BadInput("--reason: holds bytes that are no text.")
@@ -138,6 +146,18 @@ class Command(BaseCommand):
                 campaign.refresh_from_db()
                 return campaigns.status(campaign) | {"taken_back": done}
             return campaigns.status(done)
+
+    def _test(self, campaign: Campaign, who: actors.Actor, options: dict[str, Any]) -> dict[str, Any]:
+        given = {name: options[name] for name in ("step", "contact", "mailbox")}
+        with dry_runs.perhaps(options["dry_run"]):
+            test = testing.send(campaign, options["to"], actor=who, **given)
+        return {
+            "campaign": campaign.pk,
+            "test": test.pk,
+            "to": test.hint,
+            "mailbox": str(test.mailbox),
+            "state": test.state,
+        }
 
     def _check(self, campaign: Campaign, who: actors.Actor, *, offline: bool) -> dict[str, Any]:
         if not offline and who.can("campaigns.start", campaign.tenant_id):
