@@ -85,9 +85,9 @@ WITH picked AS (
     FROM picked p WHERE m.id = p.id AND (p.tries > 0 OR p.was = 'deferred')
     RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, p.was
 ), freed AS (
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator FROM deleted
+    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator, TRUE AS gone FROM deleted
     UNION ALL
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator FROM waiting WHERE was <> 'deferred'
+    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator, FALSE FROM waiting WHERE was <> 'deferred'
 ), given AS ({GIVE_BACK}
 ), due AS (
     UPDATE campaigns_enrolment e

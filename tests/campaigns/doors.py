@@ -21,7 +21,7 @@ from tenants.services import approvals, records
 from tenants.services.actors import SYSTEM, of_grants
 from tests import factories
 from tests.api.conftest import Api, key_of
-from tests.campaigns import doors_of_tests
+from tests.campaigns import doors_of_launches, doors_of_tests
 from tests.console.conftest import client_of, person
 from tests.console.test_actions import act
 
@@ -399,67 +399,52 @@ PROBES = {
     "job send_test": doors_of_tests.a_test_that_waits,
     "cron test_sends": doors_of_tests.a_test_that_waits,
     "job send_batches": retry,
+    **{
+        door: doors_of_launches.clones
+        for door in (
+            "command campaign clone",
+            "api campaigns clone",
+            "console campaigns.Campaign clone",
+        )
+    },
+    **{
+        door: doors_of_launches.schedules
+        for door in (
+            "command campaign schedule",
+            "command campaign unschedule",
+            "api campaigns schedule",
+            "api campaigns unschedule",
+            "console campaigns.Campaign unschedule",
+            "cron start_scheduled",
+        )
+    },
+    **{
+        door: doors_of_launches.recalls
+        for door in (
+            "command campaign recall",
+            "api campaigns recall",
+            "console campaigns.Campaign recall",
+        )
+    },
+    **{
+        door: doors_of_launches.revisions
+        for door in (
+            "command campaign revise",
+            "api campaigns revise",
+            "console campaigns.Step revise",
+        )
+    },
+    **{
+        door: doors_of_launches.conversations
+        for door in (
+            "command conversation mark",
+            "command conversation release",
+            "api contacts answered",
+            "api contacts release",
+            "console campaigns.Contact mark_answered",
+            "console campaigns.Contact release",
+        )
+    },
+    "console campaigns.Campaign set_caps": doors_of_launches.caps,
+    "console campaigns.Contact add_to_list": doors_of_launches.lists,
 }
-
-# Doors without a probe, and why they need none.
-ONLY_MAILBOXES = "changes what mail goes out by; to whom, the gates decide afterwards, as after a hand-over"
-READS = "changes nothing"
-STOPS = "only takes mail back or ends it"
-OTHER = "is about no mail"
-RUNS = "runs the jobs and periodic works that are listed here"
-NEEDLESS = {
-    ONLY_MAILBOXES: [
-        *(f"command {name}" for name in ("import_mailboxes", "import_domains", "edit_mailboxes")),
-        *(f"command {name}" for name in (
-            "check_domains", "mailbox retire", "quota account", "quota group", "quota receiver", "ramp start",
-            "ramp stop",
-        )),
-        "api mailboxes set_cap",
-        *(f"console mailboxes.Mailbox {name}" for name in (
-            "edit", "probe", "hold", "lift_hold", "set_password", "set_cap", "start_ramp", "leave_ramp", "retire",
-        )),
-        *(f"console mailboxes.SendingDomain {name}" for name in (
-            "check_now", "block", "unblock", "retire", "start_ramp", "leave_ramp", "add",
-        )),
-        *(f"console mailboxes.ProviderAccount {name}" for name in ("pause", "suspend", "activate", "set_spf_terms")),
-        *(f"console mailboxes.Retirement {name}" for name in ("assign", "give_up")),
-        *(f"console mailboxes.{name} add" for name in ("RampPlan", "QuotaGroup", "ReceiverLimit", "Upload")),
-        *(f"console mailboxes.{name}" for name in ("Import roll_back", "Upload confirm", "Upload discard")),
-        "console campaigns.Campaign set_handover", "console tenants.Tenant set_cap",
-        *(f"cron {name}" for name in ("ramps", "check_domains", "find_receivers", "uploads", "stops_over")),
-    ],
-    READS: [
-        *(f"command {name}" for name in (
-            "campaign check", "campaign status", "check_domain", "doctor", "domain_records", "dumpdata",
-            "explain campaign", "explain mailbox", "explain tenant",
-            "export_mailboxes", "forecast", "ramp show",
-            "verify_audit",
-        )),
-        *(f"console {name} export" for name in (
-            "campaigns.Campaign", "campaigns.Contact", "campaigns.ContactList", "campaigns.Suppression",
-            "campaigns.SuppressionList", "mailboxes.Mailbox", "tenants.AuditEntry",
-        )),
-        "console mailboxes.SendingDomain records_csv", "console mailboxes.SendingDomain records_zone",
-        *(f"console campaigns_{name}" for name in (
-            "campaign_chart", "campaign_forecast", "campaign_forecast_curve", "forecast_tenant", "forecast_pool",
-            "forecast_pool_curve",
-        )),
-    ],
-    STOPS: [
-        "command campaign cancel", "api campaigns cancel", "console campaigns.Campaign cancel",
-        "console campaigns.Stop add", "console campaigns.SeedAddress archive", "console tenants.Tenant suspend",
-        "console campaigns.Message settle_sent", "command import_suppressions", "page unsubscribe",
-    ],
-    OTHER: [
-        *(f"command {name}" for name in (
-            "create_roles", "create_tenant", "issue_key", "rotate_keys", "tenant_record",
-        )),
-        *(f"console tenants.{name}" for name in (
-            "ApiKey revoke", "ApiKey add", "Approval refuse", "Approval withdraw", "BreakGlass mend",
-            "Invitation revoke", "Invitation add", "Membership end", "Membership add", "SignedIn end", "Tenant add",
-            "User shut_out", "User let_in", "User sign_out", "User new_password", "User renew", "User add",
-        )),
-        *(f"cron {name}" for name in ("months", "forget_undo", "forget_checks", "forget_uploads")),
-    ],
-    RUNS: ["command demo", "command up", "command worker"],
-}  # fmt: skip

@@ -21,7 +21,8 @@ from campaigns.models import Message
 from outreach import cron
 from outreach.api import router
 from outreach.demo.sink_process import SinkProcess
-from tests.campaigns.doors import NEEDLESS, PROBES, World
+from tests.campaigns.doors import PROBES, World
+from tests.campaigns.doors_without_probes import NEEDLESS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.as_worker]
 
