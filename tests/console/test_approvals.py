@@ -166,7 +166,7 @@ def test_strangers_and_operators_decide_nothing(strict, first, second_world):
 def test_the_lines_are_moved_on_the_tenants_page(strict, first, second):
     url = f"/console/tenants/tenant/{strict.tenant.pk}/policy/"
     values = {"launch_above": "5", "cap_above": "50", "export_above": "3", "release": "on", "lift": "on",
-              "account": "on", "decide_hours": "72", "use_hours": "24"}  # fmt: skip
+              "account": "on", "bases": "on", "decide_hours": "72", "use_hours": "24"}  # fmt: skip
     assert url in first.get(named(type(strict.tenant), "change", strict.tenant.pk)).content.decode()
 
     first.post(url, values | {"launch_above": "4"})
