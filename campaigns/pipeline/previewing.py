@@ -23,6 +23,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from campaigns import sequences
 from campaigns.ledger import lacking, moves
 from campaigns.models import Campaign, Contact, Enrolment, ListEntry, Message, Step, Variant
 from campaigns.pipeline import loading, renderer
@@ -245,15 +246,17 @@ def _thread(
     campaign: Campaign, step: Step, contact: Contact, enrolment: Enrolment | None, messages: Sequence[Message],
     mailbox: Mailbox,
 ) -> tuple[str, ...]:  # fmt: skip
-    """Ids of the mails before it, oldest first: those that went out, or the ones they would have."""
+    """Ids of the mails before it, oldest first: as the sender takes them (following.THREADS), or as they would be."""
     began = enrolment.thread_from if enrolment else 1
-    known = {each.step.position: each for each in messages if each.status in ("sent", "uncertain")}
-    ids = {}
-    for earlier in campaign.steps.filter(position__gte=began, position__lt=step.position).order_by("version"):
-        sent = known.get(earlier.position)
-        own = sent.wire_message_id or sent.message_id if sent else ""
-        ids[earlier.position] = own or _message_id(campaign, earlier, contact, mailbox)
-    return tuple(ids[position] for position in sorted(ids))
+    earlier = campaign.steps.filter(position__gte=began, position__lt=step.position).order_by("version")
+    ids = {each.position: _message_id(campaign, each, contact, mailbox) for each in earlier}
+    for each in messages:
+        if each.status == "sent" and each.mailbox_id == mailbox.pk and each.outcome not in sequences.NOT_RECEIVED:
+            wire = each.wire_message_id
+            ids[each.step.position] = wire if "@" in wire else each.message_id
+        elif each.status not in ("planned", "claimed", "committing", "deferred"):
+            ids.pop(each.step.position, None)
+    return tuple(ids[position] for position in sorted(ids) if began <= position < step.position)
 
 
 def _of_person(

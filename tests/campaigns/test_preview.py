@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 
+from campaigns.ledger import following
 from campaigns.models import Campaign, Contact, Enrolment, Message, Suppression, Variant
 from campaigns.pipeline import loading, previewing
 from campaigns.services import campaigns, suppression
@@ -172,6 +174,40 @@ def test_a_follow_up_shows_the_thread_and_a_first_step_none():
     assert second.header("References") == second.header("In-Reply-To") == first.header("Message-ID")
     assert third.header("In-Reply-To") == second.header("Message-ID")
     assert third.header("References") == f"{first.header('Message-ID')} {second.header('Message-ID')}"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "answered"),
+    [
+        ({"wire_message_id": "host-42"}, "<own@sender.example>"),
+        ({"wire_message_id": "theirs@host.example"}, "<theirs@host.example>"),
+        ({"outcome": "bounced"}, ""),
+        ({"status": "uncertain", "sent_at": None}, ""),
+        ({"status": "failed", "sent_at": None}, ""),
+    ],
+)
+def test_a_follow_up_answers_what_arrived_and_nothing_else(changes, answered):
+    campaign, people, box = draft(steps=2, subject="Re: Hi")
+    enrolment = Enrolment.objects.create(
+        tenant=campaign.tenant, campaign=campaign, contact=people[0], mailbox=box, step=2, due_at=NOW, zone="UTC"
+    )
+    Message.objects.create(
+        tenant=campaign.tenant, campaign=campaign, step=campaign.steps.get(position=1), enrolment=enrolment,
+        contact=people[0], mailbox=box, due_at=NOW, not_after=NOW, day_on=NOW.date(), message_id="own@sender.example",
+        **{"status": "sent", "sent_at": NOW} | changes,
+    )  # fmt: skip
+
+    found = previewing.preview(campaign, people[0], now=NOW, position=2)
+
+    assert found.header("In-Reply-To") == answered
+    with connection.cursor() as cursor:
+        follow_up = Message.objects.create(
+            tenant=campaign.tenant, campaign=campaign, step=campaign.steps.get(position=2), enrolment=enrolment,
+            contact=people[0], mailbox=box, due_at=NOW, not_after=NOW, day_on=NOW.date(), message_id="next@x.example",
+        )  # fmt: skip
+        thread = following.threads(cursor, [follow_up.pk]).get(follow_up.pk, ())
+    assert [f"<{one}>" for one in thread] == ([answered] if answered else [])
 
 
 @pytest.mark.django_db
