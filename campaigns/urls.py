@@ -5,10 +5,11 @@ from django.urls import include, path
 from campaigns import views
 
 UNSUBSCRIBE = "u/"
-CLICK = "c/"  # reserved for the links of a mail
+CLICK = "c/"
 
 urlpatterns = [
     path(UNSUBSCRIBE, include([path("<str:token>", views.unsubscribe, name="unsubscribe")])),
+    path(CLICK, include([path("<str:token>", views.click, name="click")])),
 ]
 
 handler400 = views.nothing_here

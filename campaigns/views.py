@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from campaigns.services import outcomes
+from campaigns.services import clicks, outcomes
 from outreach.common import counting, isolation, origins, tokens
 from outreach.common.sealing import Keyring
 from outreach.common.tokens import BadToken
@@ -72,6 +72,24 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if one_click:
         return HttpResponse(gettext("You are unsubscribed.") + "\n", content_type="text/plain", headers=HEADERS)
     return _page("campaigns/unsubscribed.html")
+
+
+@require_http_methods(["GET", "HEAD"])
+def click(request: HttpRequest, token: str) -> HttpResponse:
+    """Lead to where a link of a mail leads, and note it: to the address in the wording that was sent, to no other."""
+    try:
+        tenant_id, message_pk, number = tokens.read_click(_keys(settings.TOKEN_KEYS), token)
+    except BadToken:
+        if _count("unsubscribe", request) > WRONG_TOKENS_PER_MINUTE:
+            return _later(nothing_here(request))
+        return nothing_here(request)
+    with isolation.tenants([tenant_id]):
+        target = clicks.follow(tenant_id, message_pk, number)
+    if target is None:
+        return nothing_here(request)
+    answer = HttpResponse(status=302, headers=HEADERS)
+    answer.headers["Location"] = target
+    return answer
 
 
 def _trial(request: HttpRequest, token: str) -> HttpResponse | None:

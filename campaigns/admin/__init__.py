@@ -3,6 +3,7 @@
 from campaigns.admin import (
     bases,
     campaigns,
+    clicks,
     contacts,
     conversations,
     enrolments,
@@ -22,6 +23,7 @@ from campaigns.admin import (
 __all__ = [
     "bases",
     "campaigns",
+    "clicks",
     "contacts",
     "conversations",
     "enrolments",

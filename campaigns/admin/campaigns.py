@@ -237,6 +237,10 @@ class CampaignAdmin(Exports, PreviewPages, TestPages, LaunchPages):
             reason="Changed in console",
         )  # fmt: skip
 
+    @admin.display(description=_("clicks"))
+    def click_list(self, row):
+        return link_to("campaigns_click", _("links that were followed"), campaign__id__exact=row.pk)
+
     def has_start_permission(self, request):
         return request.actor.can("campaigns.start")
 

@@ -31,7 +31,7 @@ class CampaignOutput(Output):
         fields = (
             *("id", "name", "status", "status_reason", "pool", "contact_list"),
             *("window_from", "window_until", "window_days", "window_zone", "holidays", "pace", "batch_size"),
-            *("daily_cap", "total_cap", "stop_on_colleague", "doubt"),
+            *("daily_cap", "total_cap", "stop_on_colleague", "doubt", "click_tracking"),
             *("scheduled_for", "started_at", "completed_at", "created_at"),
         )
 

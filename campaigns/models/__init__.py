@@ -3,6 +3,7 @@
 from campaigns.models.bases import BasisRule
 from campaigns.models.campaigns import Campaign, Step, Variant
 from campaigns.models.canaries import Canary
+from campaigns.models.clicks import Click
 from campaigns.models.contacts import Contact, Conversation
 from campaigns.models.enrolments import Enrolment
 from campaigns.models.imports import ContactImport, ContactUpload, ContactUploadPart, ImportedContact
@@ -19,6 +20,7 @@ __all__ = [
     "Batch",
     "Campaign",
     "Canary",
+    "Click",
     "Contact",
     "ContactImport",
     "ContactList",

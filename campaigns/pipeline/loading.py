@@ -31,7 +31,9 @@ FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 WHERE b.id = ANY (%s)"""
 
-STEPS = "SELECT id, subject, text_body, html_body, version, position FROM campaigns_step WHERE id = ANY (%s)"
+STEPS = """
+SELECT s.id, s.subject, s.text_body, s.html_body, s.version, s.position, c.click_tracking
+FROM campaigns_step s JOIN campaigns_campaign c ON c.id = s.campaign_id WHERE s.id = ANY (%s)"""
 WORDINGS = "SELECT id, step_id, subject, text_body, html_body FROM campaigns_variant WHERE id = ANY (%s)"
 
 
@@ -74,15 +76,17 @@ def _contents(cursor: Any, claimed: Sequence[Claimed]) -> tuple[Contents, dict[i
     """What is to be written, and for follow-ups the ids of the mails that they answer to."""
     cursor.execute(STEPS, [list({message.step_id for message in claimed})])
     rows = cursor.fetchall()
-    contents: Contents = {(row[0], None): renderer.StepContent(*row[:5]) for row in rows}
+    contents: Contents = {
+        (row[0], None): renderer.StepContent(row[0], row[1], row[2], row[3], row[4], row[6]) for row in rows
+    }
     later = {row[0] for row in rows if row[5] > 1}
     threads = following.threads(cursor, [one.id for one in claimed if one.step_id in later]) if later else {}
     variants = {message.variant_id for message in claimed if message.variant_id}
     if variants:
-        versions = {row[0]: row[4] for row in rows}
+        versions = {row[0]: (row[4], row[6]) for row in rows}
         cursor.execute(WORDINGS, [list(variants)])
         for pk, step_id, subject, text, html in cursor.fetchall():
-            contents[step_id, pk] = renderer.StepContent(step_id, subject, text, html, versions[step_id])
+            contents[step_id, pk] = renderer.StepContent(step_id, subject, text, html, *versions[step_id])
     return contents, threads
 
 
@@ -184,12 +188,17 @@ class Rendering:
         return functools.partial(self._render, message, sender, tracking_host)
 
     def _render(self, message: Claimed, sender: renderer.SenderContent, tracking_host: str) -> tuple[bytes, bytes]:
-        rendered = self._skeleton(message, sender, tracking_host).render(
+        skeleton = self._skeleton(message, sender, tracking_host)
+        rendered = skeleton.render(
             renderer.RecipientContent(message.email, message.contact_fields),
             message.message_id,
             self._token(message),
             self._date(message),
             self.threads.get(message.id, ()),
+            tuple(
+                tokens.sign_click(self.keys, self.tenant_id, message.id, number)
+                for number in range(len(skeleton.links))
+            ),
         )
         return rendered.content, rendered.content_hash
 

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from campaigns import clicks
 from campaigns.pipeline import mime
 from campaigns.pipeline.parts import DirectPart, Footer, LiquidPart, clean, in_html, signed
 from campaigns.sandbox import SYSTEM_FIELDS
-from campaigns.templating import ANSWER, CompiledPart, compile_step
+from campaigns.templating import ANSWER, CompiledPart, compile_part, compile_step
 from outreach.common import addresses
 from outreach.common.errors import BadInput
 
@@ -29,13 +30,17 @@ LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
 
 @dataclass(frozen=True, slots=True)
 class StepContent:
-    """One version of one step: Liquid sources. html is empty for a text-only message, text where html gives it too."""
+    """One version of one step: Liquid sources. html is empty for a text-only message, text where html gives it too.
+
+    tracks_clicks: its links lead through us (campaigns.clicks); the text part keeps the addresses themselves.
+    """
 
     step_id: int
     subject: str
     text: str
     html: str
     version: int
+    tracks_clicks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,11 @@ class Skeleton:
         """Return the skeleton; the step's own is made once and shared by all mailboxes. Raises BadInput."""
         return cls(step_skeleton(step, campaign, public_url), sender)
 
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Where the links lead that want a token each."""
+        return self._body.links
+
     def render(
         self,
         recipient: RecipientContent,
@@ -108,14 +118,15 @@ class Skeleton:
         token: str,
         date: str,
         thread: tuple[str, ...] = (),
+        link_tokens: tuple[str, ...] = (),
     ) -> Rendered:
         """Return the message for one person.
 
         message_id: with or without angle brackets. token: of the unsubscribe link. date: as RFC 5322 writes
         it. thread: ids of the messages before it, oldest first, for In-Reply-To and References; without one the
-        subject claims no earlier mail either: its "Re:" is left out. Raises MissingField for a person without
-        a field that has no default, BadInput that names the field when a value would forge a header,
-        TemplateTooCostly when the template runs into a limit.
+        subject claims no earlier mail either: its "Re:" is left out. link_tokens: one for each of `links`.
+        Raises MissingField for a person without a field that has no default, BadInput that names the field when
+        a value would forge a header, TemplateTooCostly when the template runs into a limit.
         """
         body = self._body
         ours = message_id + token + date
@@ -137,6 +148,8 @@ class Skeleton:
             content = mime.single(head, text)
         else:
             values.update(self._in_html)
+            for number, each in enumerate(link_tokens):
+                values[clicks.name_of(number)] = body.click_base + each
             content = mime.alternative(head, text, body.html.body(values), f"=_{token[-22:].strip()}")
         return Rendered(content, hashlib.sha256(content).digest())
 
@@ -163,9 +176,11 @@ class StepSkeleton:
 
     __slots__ = (
         "claims_earlier_mail",
+        "click_base",
         "contact_names",
         "fixed_headers",
         "html",
+        "links",
         "postal_address",
         "subject",
         "text",
@@ -176,6 +191,8 @@ class StepSkeleton:
         compiled = compile_step(step.subject, step.text, step.html)
         self.contact_names = tuple(sorted(compiled.variables - SYSTEM_FIELDS))
         self.postal_address = clean(campaign.tenant_postal_address).strip()
+        self.click_base = f"{public_url.rstrip('/')}/c/"
+        self.links = clicks.links(step.html) if step.tracks_clicks else ()
         self.unsubscribe_base = f"{public_url.rstrip('/')}/u/"
         self.fixed_headers = fixed_headers(campaign)
         self.claims_earlier_mail = ANSWER.match(step.subject) is not None
@@ -185,7 +202,11 @@ class StepSkeleton:
             else DirectPart(compiled.subject, compiled.subject.pieces, line_end=" ")
         )
         self.text = self._part(compiled.text, step.text, campaign)
-        self.html = self._part(compiled.html, step.html, campaign) if compiled.html else None
+        html, source = compiled.html, step.html
+        if html is not None and self.links:
+            source = clicks.replaced(step.html)
+            html = compile_part("html", source)
+        self.html = self._part(html, source, campaign) if html else None
 
     def _part(self, compiled: CompiledPart, source: str, campaign: CampaignContent) -> DirectPart | LiquidPart:
         html = compiled.part == "html"

@@ -145,7 +145,10 @@ class Trial(loading.Rendering):
         self, tenant: Tenant, contents: loading.Contents, threads: Mapping[int, tuple[str, ...]], now: datetime,
         clock: float,
     ) -> None:  # fmt: skip
-        marked = {key: replace(content, subject=PREFIX + content.subject) for key, content in contents.items()}
+        marked = {
+            key: replace(content, subject=PREFIX + content.subject, tracks_clicks=False)
+            for key, content in contents.items()
+        }
         super().__init__(tenant, marked, {}, now, clock)  # the numbers of tests are not those of messages
 
     def _token(self, message: Claimed) -> str:

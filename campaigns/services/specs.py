@@ -18,6 +18,7 @@ handover: wait                           # or new_thread, stop: of threads whose
 canary: {size: 50, hours: 24}            # or no: everybody at once, imports never mailed before too
 balancing_test: Why our interest outweighs theirs, where the basis is a legitimate interest.
 stop_on_colleague: false                 # an answer from the same company ends the sequence too
+click_tracking: false                    # links of the html lead through the tracking host and are noted
 doubt: stop                              # or go_on: when nobody knows for 72 hours whether a mail went out
 
 A block of `steps` has subject, text, html, and from the second on when it follows the one before: delay_hours, and
@@ -42,7 +43,7 @@ HANDOVERS = ("wait", "new_thread", "stop")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 KEYS = frozenset(
     {"name", "pool", "list", "subject", "text", "html", "steps", "window", "pace", "batch_size", "daily_cap"}
-    | {"total_cap", "handover", "canary", "balancing_test", "stop_on_colleague", "doubt"}
+    | {"total_cap", "handover", "canary", "balancing_test", "stop_on_colleague", "doubt", "click_tracking"}
 )
 CANARY_KEYS = frozenset({"size", "hours"})
 MOST_CANARY = 10_000
@@ -102,10 +103,11 @@ def read(spec: Any) -> Plan:
         if spec["doubt"] not in DOUBTS:
             raise BadInput(f"doubt: {spec['doubt']!r} is none of {', '.join(DOUBTS)}.", field="doubt")
         values["doubt"] = spec["doubt"]
-    if "stop_on_colleague" in spec:
-        if not isinstance(spec["stop_on_colleague"], bool):
-            raise BadInput("stop_on_colleague: write true or false.", field="stop_on_colleague")
-        values["stop_on_colleague"] = spec["stop_on_colleague"]
+    for key in ("stop_on_colleague", "click_tracking"):
+        if key in spec:
+            if not isinstance(spec[key], bool):
+                raise BadInput(f"{key}: write true or false.", field=key)
+            values[key] = spec[key]
     values |= _window(spec.get("window", {}))
     return Plan(values, _text(spec, "pool", "", 100), _text(spec, "list", "", 200), _steps(spec))
 

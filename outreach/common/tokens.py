@@ -16,8 +16,10 @@ from outreach.common.sealing import Key, Keyring
 
 VERSION = 1
 TRIAL_VERSION = 2
+CLICK_VERSION = 3
 MAC_BYTES = 16
 PURPOSE = b"outreach unsubscribe token\x00"
+CLICK_PURPOSE = b"outreach link of a mail\x00"
 TRIAL_PURPOSE = b"outreach trial of the unsubscribe button\x00"
 CODE_PURPOSE = b"outreach code of a seed address\x00"
 ANSWER_PURPOSE = b"outreach answer to a trial\x00"
@@ -81,7 +83,25 @@ def read(keys: Keyring, text: str) -> tuple[int, int]:
     return int.from_bytes(body[-16:-8], "big"), int.from_bytes(body[-8:], "big")
 
 
-def _parts(keys: Keyring, text: str, version: int) -> tuple[Key, bytes, bytes]:
+def sign_click(keys: Keyring, tenant_id: int, message_pk: int, number: int) -> str:
+    """Return the token of one link of a message: as that of the message, with the link's number behind it."""
+    key = keys.newest
+    head = bytes((CLICK_VERSION, len(key.id))) + key.id.encode("ascii")
+    body = head + tenant_id.to_bytes(8, "big") + message_pk.to_bytes(8, "big") + number.to_bytes(2, "big")
+    signed = body + hmac.digest(key.secret, CLICK_PURPOSE + body, "sha256")[:MAC_BYTES]
+    return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
+
+
+def read_click(keys: Keyring, text: str) -> tuple[int, int, int]:
+    """Return (tenant id, message pk, number of the link) of a token that a listed key signed. Raises BadToken."""
+    key, body, signature = _parts(keys, text, CLICK_VERSION, 18)
+    if not hmac.compare_digest(hmac.digest(key.secret, CLICK_PURPOSE + body, "sha256")[:MAC_BYTES], signature):
+        raise bad()
+    tenant, message, number = body[-18:-10], body[-10:-2], body[-2:]
+    return int.from_bytes(tenant, "big"), int.from_bytes(message, "big"), int.from_bytes(number, "big")
+
+
+def _parts(keys: Keyring, text: str, version: int, size: int = 16) -> tuple[Key, bytes, bytes]:
     """The key that is named, what it signed, and the MAC, which is not looked at yet. Raises BadToken."""
     if not text or len(text) > MAX_CHARS or not text.isascii():
         raise bad()
@@ -92,7 +112,7 @@ def _parts(keys: Keyring, text: str, version: int) -> tuple[Key, bytes, bytes]:
     # the decoder skips foreign characters and ignores unused bits; only the one true spelling passes
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != text.encode("ascii"):
         raise bad()
-    if len(raw) < 2 or raw[0] != version or len(raw) != 2 + raw[1] + 16 + MAC_BYTES:
+    if len(raw) < 2 or raw[0] != version or len(raw) != 2 + raw[1] + size + MAC_BYTES:
         raise bad()
     key = keys.get(raw[2 : 2 + raw[1]].decode("ascii", "replace"))
     if key is None:

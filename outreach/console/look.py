@@ -67,6 +67,7 @@ NAVIGATION: list[dict[str, Any]] = [
         (_("Lists"), "list_alt", "campaigns_contactlist", "campaigns.view"),
         (_("Imports of contacts"), "upload_file", "campaigns_contactimport", "campaigns.view"),
         (_("Uploaded contacts"), "drive_folder_upload", "campaigns_contactupload", "campaigns.view"),
+        (_("Clicks"), "ads_click", "campaigns_click", "campaigns.view"),
         (_("Suppressions"), "block", "campaigns_suppression", "campaigns.view"),
         (_("Suppression lists"), "playlist_remove", "campaigns_suppressionlist", "campaigns.view"),
         (_("Uses of verifiers"), "price_check", "deliverability_verifieruse", "deliverability.view"),

@@ -64,7 +64,7 @@ NEEDLESS = {
         "console campaigns.Contact remove_from_list",
         "command campaign cancel", "api campaigns cancel", "console campaigns.Campaign cancel",
         "console campaigns.Stop add", "console campaigns.SeedAddress archive", "console tenants.Tenant suspend",
-        "console campaigns.Message settle_sent", "command import_suppressions", "page unsubscribe",
+        "console campaigns.Message settle_sent", "command import_suppressions", "page unsubscribe", "page click",
     ],
     OTHER: [
         *(f"command {name}" for name in (

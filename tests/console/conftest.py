@@ -18,6 +18,7 @@ from campaigns.models import (
     BasisRule,
     Batch,
     Canary,
+    Click,
     Contact,
     ContactImport,
     Enrolment,
@@ -220,6 +221,10 @@ class World:
             contact_ref=self.people[0].pk, mailbox=self.mailboxes[0], seed=SeedAddress.objects.get(tenant=self.tenant),
             hint="i***@panel.example", message_id=f"test.{secrets.token_hex(13)}@x.example", by_kind="system",
             day_on=now().date(), answer="2.0.0 <b>Ok</b>", done_at=now(),
+        )  # fmt: skip
+        Click.objects.create(
+            tenant=self.tenant, campaign=self.campaign, message_ref=self.messages[0].pk, number=0, is_early=False,
+            url="https://example.com/?a=<b>&c=1",
         )  # fmt: skip
         Variant.objects.create(tenant=self.tenant, step=self.step, label="A", subject="Hello", text_body="Hello")
         box = self.mailboxes[0]

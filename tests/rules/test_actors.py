@@ -27,7 +27,7 @@ READS = {
     "tenants.file_imports.columns_of", "tenants.file_imports.judge_source", "tenants.file_imports.undo_until",
     "campaigns.sharing.shares", "campaigns.sharing.tenants", "campaigns.suppression.covering",
     "campaigns.suppression.standing", "campaigns.suppression_lists.counts", "campaigns.suppression_lists.find",
-    "campaigns.suppression_lists.plain", "mailboxes.imports.judge_source",
+    "campaigns.suppression_lists.plain",
     "mailboxes.domain_rows.judge", "mailboxes.domains.is_lower", "mailboxes.domains.judge",
     "mailboxes.domains.keep_alive_until", "mailboxes.domains.last_sent", "mailboxes.domains.of_others",
     "mailboxes.domains.parse_name", "mailboxes.domains.plain", "mailboxes.domains.selectors",
@@ -73,6 +73,7 @@ READS = {
 }  # fmt: skip
 # Steps of an act whose service has asked already, and acts of the machinery on what a person started.
 PARTS = {
+    "campaigns.clicks.follow",  # notes what a recipient's program did, millions of times, and decides nothing
     "campaigns.campaigns.enrol_more",  # goes on with a launch
     "campaigns.campaigns.halt_pool",  # part of a quarantine beyond the swap brake, which records the halts
     "campaigns.campaigns.launch",  # part of a start, now or at its time
