@@ -17,7 +17,6 @@ from campaigns import bases
 from campaigns.bases import Allowed, Refused, Table, Verdict
 from campaigns.models import Contact
 from campaigns.services import bases as rules
-from mailboxes.models import Mailbox
 from tenants.models import Tenant, TenantRecord
 from tenants.services import records
 
@@ -70,7 +69,7 @@ REFUSAL = f"""CASE
 
 BY_POOL = """
 WITH homes AS (
-    SELECT DISTINCT pool_id, home_id FROM mailboxes_mailbox WHERE pool_id = ANY (%s) AND state = ANY (%s)
+    SELECT DISTINCT pool_id, home_id FROM mailboxes_mailbox WHERE pool_id = ANY (%s) AND state <> 'retired'
 ), allowed AS (
     SELECT DISTINCT h.pool_id, h.home_id, b.basis FROM homes h
     JOIN mailboxes_provideraccount a ON a.id = h.home_id
@@ -162,11 +161,11 @@ def gate_of(found: Verdict) -> str | None:
 def allowed_by_pool(cursor: Any, pool_ids: Sequence[int]) -> dict[int, frozenset[str]]:
     """What every account of a pool's mailboxes allows, {pool id: bases}.
 
-    All of them, since rotation decides which mailbox a mail leaves by. Mailboxes that are held or blocked at the moment
-    count as well: else what a pool may carry would change from hour to hour, and only to be more. Of a pool without
-    mailboxes that may send, nothing.
+    All of them, since rotation decides which mailbox a mail leaves by. Mailboxes that can't send at the moment count as
+    well: else what a pool may carry would change from hour to hour, and only to be more. Of a pool without mailboxes,
+    nothing.
     """
-    cursor.execute(BY_POOL, [list(pool_ids), list(Mailbox.SENDABLE)])
+    cursor.execute(BY_POOL, [list(pool_ids)])
     found: dict[int, set[str]] = {pool_id: set() for pool_id in pool_ids}
     for pool_id, basis in cursor.fetchall():
         found[pool_id].add(basis)

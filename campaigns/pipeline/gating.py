@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any
 
 from campaigns.ledger import gates
+from campaigns.models import Contact
 from campaigns.pipeline import bases, receivers
 from tenants.models import Tenant
 
@@ -53,6 +54,8 @@ TABLES = """
 CREATE TEMP TABLE IF NOT EXISTS plan_route (pool_id bigint NOT NULL, basis text NOT NULL) ON COMMIT DROP;
 TRUNCATE plan_route"""
 
+# What a pool without mailboxes lacks is mailboxes, and no terms of a host.
+WITH_MAILBOXES = "SELECT DISTINCT pool_id FROM mailboxes_mailbox WHERE pool_id = ANY (%s) AND state <> 'retired'"
 ROUTES = "INSERT INTO plan_route SELECT * FROM unnest(%s::bigint[], %s::text[])"
 
 SUPPRESSED = """
@@ -166,7 +169,13 @@ def prepare(cursor: Any, tenant_id: int, pool_ids: Collection[int], day: date) -
     bases.prepare(cursor, tenant_id, day)
     cursor.execute(TABLES)
     allowed = bases.allowed_by_pool(cursor, sorted(pool_ids))
-    rows = [(pool_id, basis) for pool_id, found in allowed.items() for basis in found]
+    cursor.execute(WITH_MAILBOXES, [sorted(pool_ids)])
+    has_mailboxes = {pool_id for (pool_id,) in cursor.fetchall()}
+    rows = [
+        (pool_id, basis)
+        for pool_id, found in allowed.items()
+        for basis in (found if pool_id in has_mailboxes else Contact.Basis.values)
+    ]
     cursor.execute(ROUTES, [[pool_id for pool_id, _ in rows], [basis for _, basis in rows]])
 
 

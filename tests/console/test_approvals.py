@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from campaigns.models import Campaign, Contact, Suppression
+from deliverability.models import DomainCheck
 from tenants.models import Approval, ApprovalPolicy
 from tests import factories
 from tests.console.conftest import client_of, person
@@ -28,6 +29,7 @@ def second(world):
 @pytest.fixture
 def strict(world):
     Approval.objects.all().delete()
+    DomainCheck.objects.all().delete()  # which would want a tick before each launch
     strict = {"launch_above": 5, "cap_above": 50, "export_above": 3}
     strict |= dict.fromkeys(("release", "lift", "account", "bases"), True)
     ApprovalPolicy.objects.filter(tenant=world.tenant).update(**strict)

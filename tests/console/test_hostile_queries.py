@@ -40,7 +40,9 @@ LISTS = (Contact, Mailbox, Batch)  # searched by index, searched by Django, not 
 @pytest.mark.attack("A27")
 @pytest.mark.parametrize("query", REFUSED)
 def test_lookups_that_no_page_offers_are_refused(world, as_chief, query):
-    answers = {model._meta.label: as_chief.get(f"{named(model, 'changelist')}?{query}").status_code for model in OURS}
+    lookup = query.partition("=")[0]
+    others = [model for model in OURS if lookup not in getattr(admin.site._registry[model], "linked_by", ())]
+    answers = {model._meta.label: as_chief.get(f"{named(model, 'changelist')}?{query}").status_code for model in others}
 
     assert set(answers.values()) == {400}, answers
 

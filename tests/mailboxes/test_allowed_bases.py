@@ -101,13 +101,13 @@ def test_less_takes_back_what_the_accounts_mailboxes_were_to_send_and_more_looks
             message_id=f"<{enrolment.pk}@x.example>",
         )  # fmt: skip
     waiting = Enrolment.objects.create(
-        tenant=tenant, campaign=campaign, contact=people[2], zone="UTC", waits_for="basis", due_at=later
+        tenant=tenant, campaign=campaign, contact=people[2], zone="UTC", waits_for="basis_route", due_at=later
     )
 
     providers.set_bases(account, ["consent"], **TERMS, actor=SYSTEM)
     assert [message.mailbox for message in Message.objects.all()] == [other]
     waiting.refresh_from_db()
-    assert (waiting.waits_for, waiting.due_at) == ("basis", later)
+    assert (waiting.waits_for, waiting.due_at) == ("basis_route", later)
 
     providers.set_bases(account, ["consent", "implied_consent"], **TERMS, actor=SYSTEM)
     assert Message.objects.count() == 1

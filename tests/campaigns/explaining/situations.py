@@ -12,9 +12,9 @@ from campaigns.models import Campaign, Enrolment, Stop
 from campaigns.pipeline import explain
 from campaigns.pipeline.explain_causes import Explanation
 from campaigns.pipeline.explain_stops import Queue
-from campaigns.services import campaigns, suppression
+from campaigns.services import campaigns, preflighting, suppression
 from mailboxes.models import Allowance, Mailbox, ProviderAccount, QuotaGroup, SendingDomain
-from tenants.models import Lease, Tenant
+from tenants.models import Lease, Tenant, TenantRecord
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -38,9 +38,13 @@ class Scene:
         self.tenant = factories.tenant()
         self.boxes = factories.fleet(self.tenant, self.mailboxes, domains=2, **self.fleet)
         listed = factories.contact_list(self.tenant)
-        self.contacts = factories.people(self.tenant, listed, self.people, each=self.each)
+        TenantRecord.objects.filter(tenant=self.tenant).update(allowed_countries=["UA", "US", "DE", "FR", "GB"])
+        self.contacts = factories.people(
+            self.tenant, listed, self.people, each=self.each, collected_directly=True
+        )  # fmt: skip
         made = factories.campaign(self.tenant, self.boxes[0].pool, listed, **self.changes)
-        self.campaign = campaigns.start(made, actor=SYSTEM)
+        warnings = [finding.code for finding in preflighting.look(made).warnings]
+        self.campaign = campaigns.start(made, actor=SYSTEM, accept=warnings)
         Enrolment.objects.filter(campaign=self.campaign).update(due_at=self.now - timedelta(seconds=30))
         leads(self.now)
 
