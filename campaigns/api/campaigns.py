@@ -260,6 +260,7 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
     @action(detail=True, methods=["post"])
     def schedule(self, request: Any, pk: str) -> Response:
         """Let it start by itself at that time; everything is looked at now, and once more then."""
+        self.get_object()  # before what is given: of a stranger's row nothing is said
         return self.act(scheduling.schedule, Scheduling)
 
     @extend_schema(request=Reason, responses=AFTER_ACT)
@@ -312,10 +313,9 @@ class CampaignViewSet(ReadOnlyTenantViewSet):
     @action(detail=True, methods=["post"])
     def revise(self, request: Any, pk: str) -> Response:
         """Change a step of a launched campaign: a new version, for whoever is planned from now on."""
+        campaign = self.get_object()  # before what is given: of a stranger's row nothing is said
         values = self.given(RevisionInput)
-        made = steps.revise(
-            self.get_object(), values["position"], values["step"], actor=request.actor, reason=values["reason"]
-        )
+        made = steps.revise(campaign, values["position"], values["step"], actor=request.actor, reason=values["reason"])
         return Response(StepOutput(made).data, status=201)
 
     @extend_schema(responses=CampaignForecast)

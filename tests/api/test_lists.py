@@ -69,7 +69,8 @@ def test_a_list_asks_no_more_for_more_rows(ours, api):
             with CaptureQueriesContext(connection) as asked:
                 api.get(f"{name}/?page_size={size}")
             counts.append(len([query for query in asked.captured_queries if "SAVEPOINT" not in query["sql"]]))
-        assert counts == [2, 2], name  # the key, the rows
+        most = 3 if name == "steps" else 2  # the key, the rows, the wordings of steps
+        assert counts == [most, most], name
 
 
 def test_filters_find_exactly_their_rows(ours, api):

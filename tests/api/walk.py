@@ -44,7 +44,7 @@ def of_rows(api: Api, method: str, place: str, foreign: set[int]) -> list[str]:
     leaks = []
     for pk in sorted(foreign)[:3]:
         answer = getattr(api, method)(place.format(pk=pk))
-        if answer.status_code != 404:
+        if answer.status_code != 404 and not (method == "post" and answer.status_code == 403):  # what no key may do
             leaks.append(f"{method} {place}: {answer.status_code} for a row of another tenant")
     return leaks
 

@@ -12,8 +12,17 @@ from django.db import IntegrityError, transaction
 
 from campaigns.models import Contact, ListEntry, Message, Suppression, SuppressionList
 from campaigns.pipeline import planner
-from campaigns.services import campaigns, exporting, importing, importing_suppressions, suppression, suppression_lists
+from campaigns.services import (
+    campaigns,
+    exporting,
+    importing,
+    importing_suppressions,
+    preflighting,
+    suppression,
+    suppression_lists,
+)
 from outreach import cron
+from outreach.common import addresses
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
 from tenants.models import ApprovalPolicy, AuditEntry
 from tenants.services import approvals
@@ -244,7 +253,9 @@ def test_an_erased_person_who_comes_again_in_another_spelling_is_still_blocked(s
     suppression.suppress(owner, ["ann.lee@gmail.com"], actor=SYSTEM, reason="opt_out", via="page", proof="her words")
     ListEntry.objects.filter(tenant=owner).delete()
     Contact.objects.filter(tenant=owner).delete()
-    suppression.forget_words(owner, [suppression.hasher().address("ann.lee@gmail.com")], actor=SYSTEM)
+    suppression.forget_words(
+        owner, [suppression.hasher().address(addresses.parse("ann.lee@gmail.com").identity)], actor=SYSTEM
+    )
 
     kept = Suppression.objects.get()
     assert (kept.hint, kept.proof, kept.source, kept.lifted_at) == ("", "", "", None)
@@ -254,11 +265,15 @@ def test_an_erased_person_who_comes_again_in_another_spelling_is_still_blocked(s
     )
     *_, report = importing.import_contacts(owner, path, list_name="Again", actor=SYSTEM)
     assert (report.created, report.suppressed) == (1, 1)
-    campaign = factories.campaign(owner, box.pool, Contact.objects.latest("pk").entries.get().contact_list)
-    campaigns.start(campaign, actor=SYSTEM)
+    again = Contact.objects.latest("pk")
+    listed = again.entries.get().contact_list
+    factories.people(owner, listed, 1)  # somebody else, without whom there is nothing to start
+    campaign = factories.campaign(owner, box.pool, listed)
+    warnings = [finding.code for finding in preflighting.look(campaign).warnings]
+    campaigns.start(campaign, actor=SYSTEM, accept=warnings)
     planner.run(owner, cron.now())
-    assert not Message.objects.exists()
-    assert campaign.enrolments.get().stop_reason == "suppressed"
+    assert not Message.objects.filter(contact=again).exists()
+    assert campaign.enrolments.get(contact=again).stop_reason == "suppressed"
 
 
 # --- The commands --------------------------------------------------------------------------------------------

@@ -70,9 +70,9 @@ class Arrivals:
 def make_people(tenant, path) -> tuple[ContactList, list[str]]:
     """A list of valid people from a file, and their addresses."""
     emails = [f"person{n}@people{n % DOMAINS}.example" for n in range(PEOPLE)]
-    rest = "Ann,Acme,corporate_named,fair in Kyiv,consent,2026-01-02\n"
+    rest = "Ann,Acme,corporate_named,fair in Kyiv,consent,2026-01-02,UA,badge scan\n"
     with path.open("w") as file:
-        file.write("email,first_name,company,person_kind,source,lawful_basis,basis_date\n")
+        file.write("email,first_name,company,person_kind,source,lawful_basis,basis_date,country,basis_evidence\n")
         file.writelines(f"{email},{rest}" for email in emails)
     *_, report = importing.import_contacts(tenant, path, list_name="All", actor=SYSTEM)
     assert (report.created, report.refused) == (PEOPLE, 0)

@@ -16,7 +16,7 @@ from campaigns.models import Campaign, Enrolment, Message
 from campaigns.pipeline import planner, windows
 from campaigns.pipeline.windows import Window
 from campaigns.services import campaigns
-from tenants.models import Tenant
+from tenants.models import Tenant, TenantRecord
 from tenants.services.actors import SYSTEM
 from tests import factories
 
@@ -197,7 +197,8 @@ def test_nobody_is_written_to_on_a_holiday_of_the_own_country():
     boxes = factories.fleet(tenant, 4)
     listed = factories.contact_list(tenant)
     for country in ("DE", "AT", "UA"):
-        factories.people(tenant, listed, 2, country=country)
+        factories.people(tenant, listed, 2, country=country, collected_directly=True)
+    TenantRecord.objects.filter(tenant=tenant).update(allowed_countries=["DE", "AT", "UA"])
     campaign = factories.campaign(
         tenant, boxes[0].pool, listed, holidays=True, window_zone="contact", window_from="09:00", window_until="17:00",
         daily_cap=2,

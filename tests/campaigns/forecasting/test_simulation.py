@@ -93,11 +93,9 @@ def test_follow_ups_come_so_many_hours_after_the_step_before():
 
 
 def test_working_days_after_the_step_before_are_days_on_which_the_campaign_is_open():
-    holiday = date(2026, 3, 11)
     one = work(100, delays=(0, 0, 0), delay_days=(0, 3, 1), window=OFFICE)
 
     assert sent(told(one), 6) == [100, 0, 0, 100, 100, 0]
-    assert sent(told(one, calendar=lambda day, _zone: day == holiday), 8) == [100, 0, 0, 0, 100, 0, 0, 100]
 
 
 def test_first_steps_that_are_due_longer_come_before_follow_ups():
