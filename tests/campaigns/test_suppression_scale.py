@@ -104,8 +104,9 @@ def test_nobody_suppressed_is_planned_claimed_or_sent(tmp_path, settings, capsys
         suppress_by_file(tenant, sorted(before), tmp_path / "entries.csv")
         lap("entries")
         campaign = campaigns.start(
-            factories.campaign(tenant, boxes[0].pool, listed, daily_cap=SENT if SENT < PEOPLE else None), actor=SYSTEM
-        )
+            factories.campaign(tenant, boxes[0].pool, listed, daily_cap=SENT if SENT < PEOPLE else None), actor=SYSTEM,
+            accept=["many_suppressed"],
+        )  # fmt: skip
         while campaigns.enrol_more(campaign):
             pass
         lap("enrolment")
