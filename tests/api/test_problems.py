@@ -56,6 +56,7 @@ OURS = [
     (errors.NotAllowed("No."), 403, "not_allowed"),
     (errors.Missing("No."), 404, "missing"),
     (errors.InvalidMove("No."), 409, "invalid_move"),
+    (errors.TooMany("No."), 429, "too_many"),
     (errors.NotReady("No.", missing=["A pool."]), 409, "not_ready"),
     (errors.NeedsApproval("No."), 409, "approval_needed"),
     (errors.Unavailable("No."), 503, "unavailable"),

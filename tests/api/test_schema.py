@@ -47,7 +47,7 @@ def test_parameters_of_lists_are_described(schema):
     names = {parameter["name"] for parameter in schema["paths"]["/api/v1/messages/"]["get"]["parameters"]}
     assert names == {
         *("cursor", "page_size", "ordering", "campaign", "contact", "enrolment", "mailbox", "batch", "status"),
-        *("message_id", "sent_since", "sent_before"),
+        *("message_id", "sent_since", "sent_before", "outcome"),
     }
 
 

@@ -71,7 +71,7 @@ def test_every_contact_is_on_a_list_that_a_campaign_names(files):
             assert names == (pool.campaign, pool.name, pool.contact_list)
             assert plan.campaign["window_from"] == plan.campaign["window_until"]
             for step in plan.steps:
-                parts = (step["subject"], step["text_body"], step["html_body"])
+                parts = (step.values["subject"], step.values["text_body"], step.values["html_body"])
                 templating.compile_step(*parts, free_fields={"industry", "city"}, is_first=True)
 
 
