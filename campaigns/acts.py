@@ -105,7 +105,7 @@ LAUNCH = Act(
 )  # fmt: skip
 REVISE = Act(
     "campaign.revise", _("Revising a step"), "campaigns.Campaign", "campaigns.start", revised,
-    given=("step", "wording"),
+    given=("step", "wording"), line="launch_above",
 )  # fmt: skip
 LIFT = Act(
     "suppression.lift", _("Lifting a suppression"), "campaigns.Suppression", "campaigns.lift", lifted,
@@ -121,7 +121,7 @@ LIFT_STOP = Act(
 )  # fmt: skip
 LOOSEN_BASES = Act(
     "bases.loosen", _("Allowing more bases in a country"), "tenants.Tenant", "campaigns.set_basis_rules",
-    bases_loosened, covers_rule, ("country", "person_kind", "grounds", "valid_from"),
+    bases_loosened, covers_rule, ("country", "person_kind", "grounds", "valid_from"), line="bases",
 )  # fmt: skip
 EXPORT = Act(
     "people.export", _("Exporting people"), "tenants.Tenant", "campaigns.export", exported, up_to("rows"), ("rows",),

@@ -119,7 +119,7 @@ REOPEN = Act(
 
 ALLOW_BASES = Act(
     "account.allow_bases", _("Allowing more bases"), "mailboxes.ProviderAccount", "mailboxes.set_bases", allowed_bases,
-    given=("bases",),
+    given=("bases",), line="bases",
 )  # fmt: skip
 BULK_RAISE = Act(
     "mailboxes.bulk_raise_cap", _("Raising many caps"), "mailboxes.BulkEdit", "mailboxes.edit", bulk_raised,

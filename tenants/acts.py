@@ -20,8 +20,8 @@ class Act:
     `over_platform` is what doing it to a row of no tenant takes besides.
 
     `terms(policy, subject, **given)` returns what has to be agreed on, None when nobody has to; `given` names what the
-    act is told besides its subject; `line` is the one of the policy that
-    it obeys, whose label names it. `covers(agreed, asked)` says whether an agreement is enough for what is done.
+    act is told besides its subject. `covers(agreed, asked)` says whether an agreement is enough for what is done.
+    `line` is the policy's line that `terms` looks at; the policy's page names the act there.
     """
 
     name: str
