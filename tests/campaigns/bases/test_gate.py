@@ -142,19 +142,21 @@ def test_a_pool_carries_what_all_its_accounts_allow(tenant):
     first = factories.account(tenant, port=2601, allowed_bases=["consent", "existing_customer", "opt_out"])
     second = factories.account(tenant, port=2602, allowed_bases=["consent", "opt_out"])
     third = factories.account(tenant, port=2603, allowed_bases=[])
-    wide, narrow, none, empty = (factories.pool(tenant) for _ in range(4))
+    wide, narrow, none, resting, empty = (factories.pool(tenant) for _ in range(5))
     factories.fleet(tenant, 3, pool=wide, home=first)
     for pool in (narrow, none):
         factories.fleet(tenant, 2, pool=pool, home=first)
         factories.fleet(tenant, 1, pool=pool, home=second)
     factories.mailbox(tenant, pool=none, home=third)
     factories.mailbox(tenant, pool=narrow, home=third, state="retired")
-    factories.mailbox(tenant, pool=narrow, home=third, state="quarantined")
+    factories.fleet(tenant, 2, pool=resting, home=first)
+    factories.mailbox(tenant, pool=resting, home=third, state="quarantined")  # it may come back
 
-    assert by_pool(wide, narrow, none, empty) == {
+    assert by_pool(wide, narrow, none, resting, empty) == {
         wide.pk: {"consent", "existing_customer", "opt_out"},
         narrow.pk: {"consent", "opt_out"},
         none.pk: set(),
+        resting.pk: set(),
         empty.pk: set(),
     }
     assert bases.of_pool(narrow.pk) == {"consent", "opt_out"}

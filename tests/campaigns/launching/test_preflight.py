@@ -200,8 +200,8 @@ def test_a_source_in_words_will_do_and_who_gave_the_data_himself_is_owed_nothing
 @pytest.mark.parametrize(
     ("changes", "n", "code", "level"),
     [
-        ({"country": "FR"}, 3, "basis_contract:FR:consent", "warning"),
-        ({"country": "FR"}, 60, "basis_contract:FR:consent", "error"),
+        ({"country": "FR", "collected_directly": True}, 3, "basis_contract:FR:consent", "warning"),
+        ({"country": "FR", "collected_directly": True}, 60, "basis_contract:FR:consent", "error"),
         ({"lawful_basis": "existing_customer"}, 4, "basis_contract:UA:existing_customer", "warning"),
         ({"basis_evidence": ""}, 5, "basis_country:UA:consent", "warning"),
     ],
