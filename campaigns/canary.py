@@ -6,24 +6,13 @@ finding out early is what it is for.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-Z95 = 1.959963984540054
+from outreach.common.intervals import Share
+
 BOUNCE_RATE, BOUNCE_BOUND = 0.03, 0.01
 COMPLAINTS, COMPLAINT_BOUND = 2, 0.001
 LEAST = 50  # mails before anything is judged early; a smaller canary is judged when it is complete
-
-
-def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927); of nothing it is everything."""
-    if n <= 0:
-        return 0.0, 1.0
-    rate = hits / n
-    scale = 1 + z * z / n
-    middle = (rate + z * z / (2 * n)) / scale
-    reach = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / scale
-    return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +29,9 @@ class Counts:
 def too_bad(counts: Counts) -> str:
     """Which limit is broken, "bounces" or "complaints"; "" none."""
     rate = counts.bounced / counts.done if counts.done else 0.0
-    if rate >= BOUNCE_RATE and wilson(counts.bounced, counts.done)[0] >= BOUNCE_BOUND:
+    if rate >= BOUNCE_RATE and Share(counts.bounced, counts.done).low >= BOUNCE_BOUND:
         return "bounces"
-    if counts.complained >= COMPLAINTS and wilson(counts.complained, counts.done)[0] >= COMPLAINT_BOUND:
+    if counts.complained >= COMPLAINTS and Share(counts.complained, counts.done).low >= COMPLAINT_BOUND:
         return "complaints"
     return ""
 

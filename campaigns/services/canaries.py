@@ -14,6 +14,7 @@ from campaigns.canary import Counts
 from campaigns.ledger import moves
 from campaigns.models import Campaign, Canary
 from outreach.common import replies
+from outreach.common.intervals import Share
 from tenants.services import audit
 from tenants.services.actors import Actor
 
@@ -130,7 +131,8 @@ def told(campaign: Campaign) -> dict[str, Any] | None:
     found = of(campaign)
     if found is None:
         return None
-    low, high = rule.wilson(found.bounced, found.sent)
+    share = Share(found.bounced, found.sent)
+    low, high = share.low, share.high
     until = found.full_at + timedelta(hours=found.hours) if found.full_at else None
     return {
         "state": found.state, "size": found.size, "sent": found.sent, "bounced": found.bounced,
@@ -219,7 +221,8 @@ def _hold_on(canary: Canary, now: datetime) -> None:
 
 def _fail(campaign: Campaign, canary: Canary, counts: Counts, broken: str, now: datetime, actor: Actor) -> Canary:
     hits = counts.bounced if broken == "bounces" else counts.complained
-    low, high = rule.wilson(hits, counts.done)
+    share = Share(hits, counts.done)
+    low, high = share.low, share.high
     text = {
         "bounces": _("%(hits)s of the first %(n)s mails bounced"),
         "complaints": _("%(hits)s of the first %(n)s mails were complained about"),

@@ -77,12 +77,6 @@ def test_a_handful_is_not_judged_early():
     assert rule.broken_early(Counts(done=50, bounced=2), 50) == "bounces"
 
 
-def test_wilson_gives_the_known_interval():
-    low, high = rule.wilson(3, 100)
-
-    assert (round(low, 4), round(high, 4)) == (0.0103, 0.0845)
-
-
 def test_only_the_first_few_are_planned_and_the_rest_waits():
     campaign = begun()
 
