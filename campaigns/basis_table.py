@@ -22,6 +22,8 @@ EU = frozenset(
 EEA = EU | {"IS", "LI", "NO"}
 OTHERS = ""  # the row of every country that has none, and of people whose country nobody knows
 
+OWED_NOTICE = EEA | {"GB", OTHERS}
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -132,4 +134,4 @@ def needs_source_notice(country: str) -> bool:
 
     Somebody of an unknown country may live there, so the answer is yes.
     """
-    return country in EEA or country in ("GB", OTHERS)
+    return country in OWED_NOTICE

@@ -9,8 +9,8 @@ from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySe
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.basis_table import OWED_NOTICE
 from campaigns.models import Contact, Suppression
-from campaigns.pipeline.preflight.notices import EEA_AND_UK
 from campaigns.templating import CONTACT_FIELDS
 
 CHOICES = (
@@ -47,7 +47,7 @@ class OnlyFilter(admin.SimpleListFilter):
         if value == "expired":
             return queryset.filter(contact__basis_expires_on__lt=now().date())
         if value == "owed_notice":
-            return queryset.filter(contact__country__in=EEA_AND_UK, contact__collected_directly=False)
+            return queryset.filter(contact__country__in=OWED_NOTICE, contact__collected_directly=False)
         return queryset
 
 

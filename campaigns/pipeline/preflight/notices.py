@@ -8,22 +8,18 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from campaigns.basis_table import OWED_NOTICE, needs_source_notice
 from campaigns.findings import Finding, Level, Rows
 from campaigns.models import Contact
 from campaigns.pipeline.preflight.ground import Ground, Group, Wording
 
-# The European Economic Area and the United Kingdom: GDPR article 14(3)(b) and 21(4).
-EEA_AND_UK = frozenset(
-    {"AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT", "LV", "LT", "LU", "MT"}
-    | {"NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE", "IS", "LI", "NO", "GB"}
-)
 SOURCE = re.compile(r"\{\{-?\s*(?:contact\.)?source\b")
 MOST_SOURCES = 20  # that a text could name one by one
 
 
 def owed(group: Group) -> bool:
     """Whether the first mail to them has to name the source: they did not give the data themselves."""
-    return group.country in EEA_AND_UK and not group.collected_directly
+    return needs_source_notice(group.country) and not group.collected_directly
 
 
 def source_and_privacy(ground: Ground) -> Iterator[Finding]:
@@ -61,7 +57,7 @@ def _names_source(ground: Ground, wording: Wording) -> bool:
     if all(SOURCE.search(part) for part in _parts(wording)):
         return True
     of_list = Contact.objects.filter(entries__contact_list=ground.campaign.contact_list_id)
-    theirs = of_list.filter(country__in=EEA_AND_UK, collected_directly=False)
+    theirs = of_list.filter(country__in=OWED_NOTICE, collected_directly=False)
     sources = list(theirs.order_by().values_list("source", flat=True).distinct()[: MOST_SOURCES + 1])
     return len(sources) <= MOST_SOURCES and all(
         source.casefold() in part.casefold() for part in _parts(wording) for source in sources
