@@ -12,9 +12,9 @@ from django.utils.translation import ngettext
 from campaigns.findings import Finding, Level
 from campaigns.models import Contact
 from campaigns.pipeline import census
+from campaigns.pipeline.gating import UNKNOWN_SHARE
 from campaigns.pipeline.preflight.ground import Ground
 
-MOST_UNKNOWN = 0.05  # of a campaign, at most
 MANY_RISKY = 0.1
 MANY_INVALID = 0.02
 MANY_SUPPRESSED = 0.1
@@ -66,7 +66,7 @@ def validity(ground: Ground) -> Iterator[Finding]:
             "some_not_validated", Level.WARNING, text % f"{new:,}", _("Validate the list."), new, people,
             ground.members("validity:"),
         )  # fmt: skip
-    if unknown > MOST_UNKNOWN * people:
+    if unknown > UNKNOWN_SHARE * people:
         text = _("Of %(n)s addresses, %(share)s of the list, nobody could tell whether they work; at most 5 %% may be.")
         yield Finding(
             "too_many_unknown", Level.ERROR, text % {"n": f"{unknown:,}", "share": percent(unknown, people)},

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from django.db import connection
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from psycopg import sql
 
 from campaigns.findings import Finding, Level, Rows
-from campaigns.models import Contact
+from campaigns.ledger import lacking
 from campaigns.pipeline.preflight.ground import Ground
 from campaigns.required_fields import required_fields
-from campaigns.templating import CONTACT_FIELDS
 from outreach.common.errors import OutreachError
 
 
@@ -53,9 +49,9 @@ def fields(ground: Ground) -> Iterator[Finding]:
     asked = sorted({*named, *required})
     if not asked or ground.campaign.contact_list_id is None:
         return
-    lacking = _lacking(ground, asked)
+    lacked = lacking.counts(ground.campaign.contact_list_id, asked)
     for name in asked:
-        count, step = lacking[name], named.get(name) or required[name]
+        count, step = lacked.get(name, 0), named.get(name) or required[name]
         if name in named and count == ground.people:
             text = _(
                 "%(step)s writes {{ %(name)s }}, and no contact of the list has such a field; "
@@ -75,21 +71,3 @@ def fields(ground: Ground) -> Iterator[Finding]:
                 f"missing_field:{name}", Level.WARNING, text, remedy, count, ground.people,
                 ground.members(f"lacks:{name}"),
             )  # fmt: skip
-
-
-def _lacking(ground: Ground, names: list[str]) -> dict[str, int]:
-    """People of the list without each field, in one pass."""
-    own = CONTACT_FIELDS & {field.name for field in Contact._meta.get_fields()}
-    counts = [
-        sql.SQL("count(*) FILTER (WHERE ct.{} = '')").format(sql.Identifier(name))
-        if name in own
-        else sql.SQL("count(*) FILTER (WHERE coalesce(ct.fields ->> {}, '') = '')").format(sql.Literal(name))
-        for name in names
-    ]
-    query: Any = sql.SQL(
-        "SELECT {} FROM campaigns_listentry le JOIN campaigns_contact ct ON ct.id = le.contact_id "
-        "WHERE le.contact_list_id = {}"
-    ).format(sql.SQL(", ").join(counts), sql.Literal(ground.campaign.contact_list_id))
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return dict(zip(names, cursor.fetchone(), strict=True))
