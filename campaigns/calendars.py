@@ -16,8 +16,6 @@ import holidays
 
 from campaigns import zones
 
-MOST_DAYS = 3660  # add_working_days gives up after ten years without enough of them
-
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
@@ -82,22 +80,6 @@ def parse(key: str) -> Place:
 def has_calendar(country: str) -> bool:
     """Whether that country's holidays are known."""
     return len(country) == 2 and country in _countries()
-
-
-def add_working_days(day: date, n: int, days: Container[int], closed: Container[date] = NONE) -> date:
-    """The n-th working day after `day`: on weekdays `days` (Monday 0) and not in `closed`, a Calendar for example.
-
-    With n = 0 the day itself, or the next working day where it is none. Raises ValueError where there are not enough.
-    """
-    found, left = day, n
-    if n == 0:
-        found, left = day - timedelta(days=1), 1
-    for _ in range(MOST_DAYS):
-        found += timedelta(days=1)
-        left -= found.weekday() in days and found not in closed
-        if left == 0:
-            return found
-    raise ValueError(f"{day} is followed by fewer than {n} working days in ten years.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pytest
 
-from campaigns import calendars, zones
+from campaigns import calendars, sequences, zones
 from campaigns.calendars import Calendar, Closed, Terms
 
 WEEK = frozenset(range(5))
@@ -108,22 +108,14 @@ def test_every_zone_with_every_calendar_has_room_in_an_enrolment():
 @pytest.mark.parametrize(
     ("day", "n", "expected"),
     [
-        (date(2026, 12, 23), 0, date(2026, 12, 23)),
-        (date(2026, 12, 25), 0, date(2026, 12, 28)),
         (date(2026, 12, 23), 1, date(2026, 12, 24)),
         (date(2026, 12, 23), 2, date(2026, 12, 28)),  # over Christmas and a weekend
         (date(2026, 12, 26), 1, date(2026, 12, 28)),
         (date(2026, 12, 28), 5, date(2027, 1, 5)),
     ],
 )
-def test_working_days_pass_over_weekends_and_holidays(day, n, expected):
-    assert calendars.add_working_days(day, n, WEEK, GERMANY) == expected
-
-
-def test_without_a_calendar_only_the_week_counts():
-    assert calendars.add_working_days(date(2026, 12, 23), 2, WEEK) == date(2026, 12, 25)
-    with pytest.raises(ValueError, match="fewer than 1 working days"):
-        calendars.add_working_days(date(2026, 12, 23), 1, frozenset())
+def test_a_sequence_counts_working_days_over_weekends_and_holidays(day, n, expected):
+    assert sequences.Calendar(ZoneInfo("UTC"), time(9), WEEK, GERMANY).day_after(day, n) == expected
 
 
 def test_the_holidays_to_come_are_told_once_for_each_country():
