@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from outreach.common.links import Link
+
 SHARES = (0.01, 0.05, 0.1, 0.25, 0.5)  # a share that passes one of these has become another matter
 
 
@@ -20,15 +22,6 @@ class Level(StrEnum):
 
 
 ORDER = tuple(Level)
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A list of the console, `app_model`, narrowed by lookups; with `pk` the page of one row."""
-
-    model: str
-    lookups: Mapping[str, Any] = field(default_factory=dict)
-    pk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class Finding:
     remedy: str = ""
     count: int | None = None
     total: int | None = None
-    rows: Rows | None = None
+    rows: Link | None = None
     check: str = ""
 
     @property

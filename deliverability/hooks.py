@@ -7,12 +7,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from campaigns.findings import Finding, Level, Report, Rows
+from campaigns.findings import Finding, Level, Report
 from campaigns.models import Campaign
 from deliverability.dns.verdict import DECISIVE
 from deliverability.services import checks
 from mailboxes.models import Mailbox, SendingDomain
 from outreach.common import hooks
+from outreach.common.links import Link
 
 
 def preflight(*, campaign: Campaign, report: Report, **_hook: Any) -> None:
@@ -37,7 +38,7 @@ def preflight(*, campaign: Campaign, report: Report, **_hook: Any) -> None:
         report.findings.append(
             Finding(
                 f"dns:{check}_{code}", Level.WARNING if level == "fail" else Level.NOTE, text, found[0][2], len(ids),
-                len(names), Rows("mailboxes_sendingdomain", {"id__in": ",".join(map(str, ids[:100]))}), "dns",
+                len(names), Link("mailboxes_sendingdomain", {"id__in": ",".join(map(str, ids[:100]))}), "dns",
             )
         )  # fmt: skip
 

@@ -10,7 +10,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -67,12 +66,8 @@ class TagFilter(admin.SimpleListFilter):
 class ActsOnMany:
     """Mix-in of the contacts' page: one act for all that were chosen, after a question."""
 
-    opts: Any
-    admin_site: Any
     message_user: Callable[..., None]
-    get_actions: Callable[..., Any]
-    url_of: Callable[[Any], str]
-    _named: Callable[[str], str]
+    question: Callable[..., dict[str, Any]]
 
     @admin.action(description=_("Put tags on"), permissions=["label"])
     def tag(self, request, queryset):
@@ -110,19 +105,6 @@ class ActsOnMany:
                 text = ngettext("Changed %d contact.", "Changed %d contacts.", count) % count
                 self.message_user(request, text, messages.SUCCESS)
                 return None
-        action = request.POST["action"]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(self.get_actions(request)[action][2]),
-            "question": question,
-            "form": form,
-            "opts": self.opts,
-            "rows": [(row, "") for row in queryset[:SHOWN_REFUSALS]],
-            "count": queryset.order_by().count(),
-            "ids": request.POST.getlist("_selected_action"),
-            "action": action,
-            "select_across": request.POST.get("select_across", ""),
-            "from_detail": request.POST.get("from_detail", ""),
-            "back": reverse(self._named("changelist")),
-        }
+        rows = [(row, "") for row in queryset[:SHOWN_REFUSALS]]
+        context = self.question(request, form, question, rows, queryset.order_by().count())
         return TemplateResponse(request, "console/confirm.html", context)

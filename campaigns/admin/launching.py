@@ -7,20 +7,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from campaigns.admin.forecast import ForecastPages
-from campaigns.findings import Finding, Report, Rows
+from campaigns.findings import Finding, Report
 from campaigns.models import Campaign, Canary
 from campaigns.pipeline.preflight import probing
 from campaigns.services import campaigns, canaries, cloning, preflighting, scheduling
@@ -28,6 +26,7 @@ from outreach.common.errors import BadInput, NeedsApproval, OutreachError
 from outreach.common.freshness import kept
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled
+from tenants.admin.links import url_of
 
 KEPT_SECONDS = 60
 NOT_STARTED = (Campaign.Status.DRAFT, Campaign.Status.REVIEW, Campaign.Status.SCHEDULED)
@@ -88,20 +87,7 @@ class LaunchPages(ForecastPages):
         return TemplateResponse(request, "console/preflight.html", context)
 
     def _lines(self, request: Any, findings: list[Finding]) -> list[dict[str, Any]]:
-        return [{"it": finding, "url": self._rows_url(request, finding.rows)} for finding in findings]
-
-    def _rows_url(self, request: Any, rows: Rows | None) -> str:
-        """Where the rows are that a finding counts; empty for who may not see such rows."""
-        if rows is None:
-            return ""
-        if rows.model == "forecast":
-            return reverse("admin:campaigns_campaign_forecast", args=[rows.pk])
-        page = self.admin_site._registry.get(apps.get_model(*rows.model.split("_", 1)))
-        if page is None or not page.has_view_permission(request):
-            return ""
-        if rows.pk is not None:
-            return reverse(f"admin:{rows.model}_change", args=[rows.pk])
-        return f"{reverse(f'admin:{rows.model}_changelist')}?{urlencode(rows.lookups)}"
+        return [{"it": finding, "url": url_of(request, finding.rows)} for finding in findings]
 
     def _posted(self, request: Any, campaign: Campaign) -> HttpResponse | None:
         act, accept = request.POST.get("act", ""), request.POST.getlist("accept")

@@ -14,11 +14,12 @@ from django.db import connection, transaction
 
 from campaigns.models import Campaign
 from campaigns.pipeline import explain_ground, explain_people, explain_today, explain_words
-from campaigns.pipeline.explain_causes import CAPS_OF_CLIENTS, OF_THE_FLEET, Cause, Explanation, Link, Number, rank
+from campaigns.pipeline.explain_causes import CAPS_OF_CLIENTS, OF_THE_FLEET, Cause, Explanation, Number, rank
 from campaigns.pipeline.explain_ground import Ground, Held
 from campaigns.pipeline.explain_naming import Naming
 from campaigns.pipeline.explain_stops import Queue
 from campaigns.pipeline.explain_tables import campaign_table, mailbox_states, pool_table
+from outreach.common.links import Link
 from tenants.models import Tenant
 
 UNASKED = Queue()

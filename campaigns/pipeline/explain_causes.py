@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from outreach.common.links import Link
 
 # In the order in which a mail meets them; of two that hold as much the first is told first.
 KINDS = ("stop", "approval", "domain", "circuit", "cap", "gate", "window", "holiday", "worker", "queue", "pace")
 # What of them is the fleet's or the platform's own business, not that of a client who watches a campaign.
 OF_THE_FLEET = frozenset({"domain", "circuit", "worker", "queue", "pace"})
 CAPS_OF_CLIENTS = frozenset({"campaign_day", "campaign_total", "tenant_day"})
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A list of the console, `app_model`, narrowed by lookups; with `pk` the page of one row."""
-
-    model: str
-    lookups: Mapping[str, Any] = field(default_factory=dict)
-    pk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from campaigns.pipeline import explain_ground, explain_people, explain_today
 from campaigns.pipeline.explain import UNASKED, finished
 from campaigns.pipeline.explain_boxes import Row, Seat
-from campaigns.pipeline.explain_causes import Explanation, Link, Table
+from campaigns.pipeline.explain_causes import Explanation, Table
 from campaigns.pipeline.explain_ground import Ground, Held
 from campaigns.pipeline.explain_naming import OF_PLATFORM, Naming
 from campaigns.pipeline.explain_stops import Queue
@@ -22,6 +22,7 @@ from campaigns.pipeline.explain_tables import why_of
 from campaigns.pipeline.explain_words import moment, words
 from mailboxes.capacity import PROBING_CAP
 from mailboxes.models import Allowance, Mailbox, RampDay
+from outreach.common.links import Link
 from tenants.models import Tenant
 
 # A month's part of the attempts at most: they are partitioned by time.

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from campaigns.ledger import gates
 from campaigns.models import Message
 from campaigns.pipeline import explain_words
-from campaigns.pipeline.explain_causes import Link
 from campaigns.pipeline.explain_story import Check, Part, Story
 from campaigns.reports import attempts
 from outreach.common import isolation
+from outreach.common.links import Link
 from tenants.models import Tenant
 
 WAITING = frozenset({"planned", "claimed", "deferred"})

@@ -9,11 +9,12 @@ from typing import Any
 
 from campaigns.pipeline import explain_people, windows
 from campaigns.pipeline.explain_boxes import Row
-from campaigns.pipeline.explain_causes import Cause, Link, rank
+from campaigns.pipeline.explain_causes import Cause, rank
 from campaigns.pipeline.explain_ground import Ground
 from campaigns.pipeline.explain_people import Camp
 from campaigns.pipeline.explain_weigh import Why
 from campaigns.pipeline.explain_words import words
+from outreach.common.links import Link
 
 # Causes of one name are told as one, with the sum of their numbers; of these kinds each row is a cause of its own.
 APART = frozenset({"stop", "approval"})

@@ -13,7 +13,7 @@ from campaigns import calendars
 from campaigns.ledger import gates
 from campaigns.models import Contact, Enrolment
 from campaigns.pipeline import explain_words, gating, windows
-from campaigns.pipeline.explain_causes import Link
+from outreach.common.links import Link
 from tenants.models import Tenant
 
 # name, title, whether it lets pass, the value it looked at, until when it holds, where that stands

@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 
 from campaigns.models import Contact, Enrolment
 from campaigns.pipeline import explain_gates, explain_words
-from campaigns.pipeline.explain_causes import Link
 from campaigns.pipeline.explain_gates import Verdict
 from campaigns.pipeline.explain_person import Person, Place
 from outreach.common import isolation
+from outreach.common.links import Link
 from tenants.models import Tenant
 
 SHOWN = 50  # campaigns of one person, those under way first

@@ -8,11 +8,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from campaigns.pipeline.explain_causes import Link, Table
+from campaigns.pipeline.explain_causes import Table
 from campaigns.pipeline.explain_ground import Ground, Held
 from campaigns.pipeline.explain_naming import Naming
 from campaigns.pipeline.explain_weigh import Why
 from campaigns.pipeline.explain_words import words
+from outreach.common.links import Link
 
 POOLS = "SELECT id, name FROM mailboxes_pool WHERE id = ANY (%s)"
 

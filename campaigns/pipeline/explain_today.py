@@ -11,7 +11,8 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.pipeline.explain_causes import Link, Number
+from campaigns.pipeline.explain_causes import Number
+from outreach.common.links import Link
 
 # Sent mail is found by its time, the rest by campaign and state; the day is the one whose caps it counted against.
 TODAY = """

@@ -11,8 +11,6 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from campaigns.models import Campaign, Contact, Message
@@ -24,11 +22,13 @@ from campaigns.pipeline import (
     explain_story,
     explain_today,
 )
-from campaigns.pipeline.explain_causes import Explanation, Link
+from campaigns.pipeline.explain_causes import Explanation
 from campaigns.pipeline.explain_story import Story
 from campaigns.pipeline.explain_words import moment
 from mailboxes.models import Mailbox
 from outreach.common import isolation
+from outreach.common.links import Link
+from tenants.admin.links import url_of
 from tenants.models import Tenant
 from tenants.services import actors
 
@@ -155,20 +155,6 @@ def _page(request: Any, found: Explanation, subject: Link) -> HttpResponse:
         "at": f"{found.at.astimezone(zone):%H:%M:%S}",
     }
     return TemplateResponse(request, "console/explain.html", context)
-
-
-def url_of(request: Any, link: Link | None) -> str:
-    """The address behind a link, for somebody who may look at what it leads to."""
-    if link is None:
-        return ""
-    label, _sep, name = link.model.partition("_")
-    shown = {model._meta.label_lower: page for model, page in admin.site._registry.items()}
-    page = shown.get(f"{label}.{name}")
-    if page is None or not page.has_view_permission(request):
-        return ""
-    if link.pk is not None:
-        return reverse(f"admin:{link.model}_change", args=[link.pk])
-    return f"{reverse(f'admin:{link.model}_changelist')}?{urlencode(link.lookups)}"
 
 
 def _of_day(found: Explanation) -> list[tuple[str, str, int, Link | None]]:

@@ -170,6 +170,15 @@ class ActsOnRows:
         form = form_class(request.POST if request.POST.get("confirmed") else None, initial=initial)
         if form.is_valid():
             return self.each(request, queryset, service, **form.cleaned_data, **kwargs)
+        context = self.question(request, form, question, [(row, self.now_of(row, now)) for row in rows], count)
+        if look is not None:
+            context |= look(list(queryset))
+        return TemplateResponse(request, template, context)
+
+    def question(
+        self, request: Any, form: forms.Form, question: Any, rows: list[tuple[Any, str]], count: int
+    ) -> dict[str, Any]:
+        """What a page that asks before an act is made from: the first rows with a word each, and how many there are."""
         action = request.POST["action"]
         context = {
             **self.admin_site.each_context(request),
@@ -177,7 +186,7 @@ class ActsOnRows:
             "question": question,
             "form": form,
             "opts": self.opts,
-            "rows": [(row, self.now_of(row, now)) for row in rows],
+            "rows": rows,
             "count": count,
             "ids": request.POST.getlist("_selected_action"),
             "action": action,
@@ -186,10 +195,8 @@ class ActsOnRows:
             "back": reverse(self._named("changelist")),
         }
         if request.POST.get("from_detail") and count == 1:
-            context["back"] = self.url_of(rows[0])
-        if look is not None:
-            context |= look(list(queryset))
-        return TemplateResponse(request, template, context)
+            context["back"] = self.url_of(rows[0][0])
+        return context
 
     def now_of(self, row: Model, name: str) -> str:
         """What the column says of the row before the act, as in `daily cap: 40`."""

@@ -42,6 +42,17 @@ def in_tenant(slug: str, email: str | None) -> Iterator[tuple[Tenant, Actor]]:
 
 
 @contextmanager
+def in_tenant_or_all(slug: str | None, email: str | None) -> Iterator[tuple[Tenant | None, Actor]]:
+    """Act in one tenant, or without a slug wherever the actor may. Raises Missing, NotAllowed."""
+    if slug:
+        with in_tenant(slug, email) as (tenant, actor):
+            yield tenant, actor
+    else:
+        with acting(email) as actor:
+            yield None, actor
+
+
+@contextmanager
 def acting(email: str | None) -> Iterator[Actor]:
     """Act as that person, else as SYSTEM, in the tenants that this opens."""
     actor = actors.of_command(email)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests import factories
 from tests.bench import house
+from tests.bench.commands import measured
 from tests.bench.figures import Row, load
-from tests.bench.workers import peak
 
 COLUMNS = "email,first_name,last_name,company,country,person_kind,source,lawful_basis,basis_date"
 
@@ -71,24 +66,9 @@ def imported(file: Path, people: int) -> tuple[float, float]:
         link.execute("TRUNCATE campaigns_contact CASCADE")
         link.execute("CHECKPOINT")
     tenant = factories.tenant()
-    command = [sys.executable, "manage.py", "import_contacts", str(file), "--tenant", tenant.slug, "--list", "all"]
-    env = {name: value for name, value in os.environ.items() if name != "DATABASE_ROLE"}
-    mib = 0.0
-    with (house.STATE / "import.json").open("w+b") as said:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [*command, "--json"], cwd=house.ROOT, env=env, stdout=said, stderr=subprocess.DEVNULL
-        )
-        # Not ru_maxrss: it begins with the peak of whoever started the process.
-        while process.poll() is None:
-            with contextlib.suppress(OSError, StopIteration):  # gone between the two looks
-                mib = max(mib, peak(process.pid))
-            time.sleep(0.02)
-        seconds = time.monotonic() - started
-        said.seek(0)
-        answer = said.read()
-    if process.returncode or json.loads(answer)["created"] != people:
-        raise RuntimeError(f"The import ended with {process.returncode}: {answer[-2000:]!r}")
+    told, seconds, mib = measured("import_contacts", str(file), "--tenant", tenant.slug, "--list", "all")
+    if told["created"] != people:
+        raise RuntimeError(f"The import did not bring {people} contacts: {told}")
     return seconds, mib
 
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests import factories
 from tests.bench import house
+from tests.bench.commands import measured
 from tests.bench.figures import Row, load
-from tests.bench.workers import peak
 
 COLUMNS = (
     "address,display_name,pool,reserve,smtp_host,smtp_port,smtp_security,smtp_username,smtp_password,daily_cap,"
@@ -81,20 +75,7 @@ def clear() -> None:
 
 def imported(file: Path, slug: str, counted: str, expected: int, *more: str) -> tuple[float, float]:
     """Seconds and peak MiB of the command in a process of its own; all rows must have become `counted`."""
-    command = [sys.executable, "manage.py", "import_mailboxes", str(file), "--tenant", slug, "--json", *more]
-    env = {name: value for name, value in os.environ.items() if name != "DATABASE_ROLE"}
-    mib = 0.0
-    with (house.STATE / "import.json").open("w+b") as said:
-        started = time.monotonic()
-        process = subprocess.Popen(command, cwd=house.ROOT, env=env, stdout=said, stderr=subprocess.STDOUT)
-        # Not ru_maxrss: it begins with the peak of whoever started the process.
-        while process.poll() is None:
-            with contextlib.suppress(OSError, StopIteration):  # gone between the two looks
-                mib = max(mib, peak(process.pid))
-            time.sleep(0.02)
-        seconds = time.monotonic() - started
-        said.seek(0)
-        answer = said.read()
-    if process.returncode or json.loads(answer.splitlines()[-1])[counted] != expected:
-        raise RuntimeError(f"The import ended with {process.returncode}: {answer[-2000:]!r}")
+    told, seconds, mib = measured("import_mailboxes", str(file), "--tenant", slug, *more)
+    if told[counted] != expected:
+        raise RuntimeError(f"The import did not make {expected} rows {counted}: {told}")
     return seconds, mib

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from outreach.demo import zones
 from tests.bench import house
+from tests.bench.commands import measured
 from tests.bench.figures import Row, load
 from tests.bench.ground import CONTACTS
-from tests.bench.workers import peak
 
 PEOPLE = int(os.environ.get("BENCH_CONTACTS", "100000"))
 AT_EACH_DOMAIN = 20  # contacts
@@ -69,23 +64,7 @@ def validated(slug: str, server: Any, people: int) -> tuple[dict[str, Any], floa
         link.execute("TRUNCATE mailboxes_receiverdomain")
         link.execute("VACUUM campaigns_contact")
         link.execute("CHECKPOINT")
-    command = [sys.executable, "manage.py", "validate_contacts", "--tenant", slug, "--json"]
-    env = {name: value for name, value in os.environ.items() if name != "DATABASE_ROLE"}
-    mib = 0.0
-    with (house.STATE / "validate.json").open("w+b") as said:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            [*command, f"--nameserver={server.host}:{server.port}"],
-            cwd=house.ROOT, env=env, stdout=said, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        while process.poll() is None:
-            with contextlib.suppress(OSError, StopIteration):  # gone between the two looks
-                mib = max(mib, peak(process.pid))
-            time.sleep(0.02)
-        seconds = time.monotonic() - started
-        said.seek(0)
-        answer = said.read()
-    found: dict[str, Any] = json.loads(answer or b"{}")
-    if process.returncode or found.get("valid") != people:
-        raise RuntimeError(f"The validation ended with {process.returncode}: {answer[-2000:]!r}")
-    return found, seconds, mib
+    told = measured("validate_contacts", "--tenant", slug, f"--nameserver={server.host}:{server.port}")
+    if told[0].get("valid") != people:
+        raise RuntimeError(f"The validation did not find {people} valid contacts: {told[0]}")
+    return told

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -41,7 +39,7 @@ class Command(BaseCommand):
         try:
             if not all(yaml_files.storable(options[name]) for name in ("reason", "target", "organisational")):
                 raise BadInput("An argument holds bytes that are no text.")
-            with place(tenant, actor) as (owner, who):
+            with acting.in_tenant_or_all(tenant, actor) as (owner, who):
                 if options["lift"] is not None:
                     report = self._lift(who, options)
                 elif scope:
@@ -79,17 +77,6 @@ class Command(BaseCommand):
             self.stdout.write(" ".join(f"{key}={value}" for key, value in line.items()))
         if report.get("stops") == []:
             self.stdout.write("Nothing stands still.")
-
-
-@contextmanager
-def place(slug: str | None, email: str | None) -> Iterator[tuple[Tenant | None, Actor]]:
-    """Act in one tenant, or wherever the actor may."""
-    if slug:
-        with acting.in_tenant(slug, email) as (owner, who):
-            yield owner, who
-    else:
-        with acting.acting(email) as who:
-            yield None, who
 
 
 def standing(who: Actor) -> list[tuple[Stop, covering.Covered]]:

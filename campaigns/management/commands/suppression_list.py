@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +45,7 @@ class Command(BaseCommand):
                 raise BadInput("An argument holds bytes that are no text.")
             if act != "show" and not options["name"].strip():
                 raise BadInput("Name the list.", field="name")
-            with place(tenant, actor) as (owner, who):
+            with acting.in_tenant_or_all(tenant, actor) as (owner, who):
                 report = getattr(self, f"_{act}")(owner, who, options)
         except OutreachError as error:
             raise acting.refused(self, error, as_json=options["json"]) from error
@@ -105,14 +103,3 @@ def shown(rows: list[SuppressionList]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]  # fmt: skip
-
-
-@contextmanager
-def place(slug: str | None, email: str | None) -> Iterator[tuple[Tenant | None, Actor]]:
-    """Act in one tenant, or for the platform."""
-    if slug:
-        with acting.in_tenant(slug, email) as (owner, who):
-            yield owner, who
-    else:
-        with acting.acting(email) as who:
-            yield None, who

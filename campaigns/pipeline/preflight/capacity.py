@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from campaigns.findings import Finding, Level, Rows
+from campaigns.findings import Finding, Level
 from campaigns.pipeline.forecasting import loading, wording
 from campaigns.pipeline.preflight.ground import Ground
+from outreach.common.links import Link
 
 
 def finishing(ground: Ground) -> Iterator[Finding]:
@@ -22,7 +23,7 @@ def finishing(ground: Ground) -> Iterator[Finding]:
     if mine is None:
         return
     limit = wording.limit(mine.limit, mine.limit_name)
-    rows = Rows("forecast", pk=campaign.pk)
+    rows = Link("campaigns_campaign", pk=campaign.pk, page="forecast")
     done = wording.done(mine, len(found.days))
     text = _("%(total)s mails: %(done)s.") % {"total": f"{mine.total:,}", "done": done}
     if limit:

@@ -9,12 +9,13 @@ from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from campaigns.findings import Finding, Level, Rows
+from campaigns.findings import Finding, Level
 from campaigns.models import Contact
 from campaigns.pipeline.preflight import bases as routes_of
 from campaigns.pipeline.preflight.ground import Ground
 from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
 from mailboxes.services import domain_ramp
+from outreach.common.links import Link
 
 STALE = timedelta(days=3)  # domains are looked at several times a day
 
@@ -26,7 +27,7 @@ def pool(ground: Ground) -> Iterator[Finding]:
         yield Finding("no_pool", Level.ERROR, _("The campaign has no pool to send from."), rows=ground.own_page)
         return
     boxes = Mailbox.objects.filter(pool=of, state__in=Mailbox.SENDABLE, hold="none")
-    rows = Rows("mailboxes_mailbox", {"pool__id__exact": of.pk})
+    rows = Link("mailboxes_mailbox", {"pool__id__exact": of.pk})
     if not boxes.exists():
         text = _("The pool %s has no mailbox that may send; import or release some.") % of
         yield Finding("no_mailbox", Level.ERROR, text, rows=rows)
@@ -92,7 +93,7 @@ def _of_domains(
 ) -> Finding:
     names = ", ".join(row.name for row in found[:3]) + (", ..." if len(found) > 3 else "")
     ids = ",".join(str(row.pk) for row in found[:100])
-    rows = Rows("mailboxes_sendingdomain", {"id__in": ids})
+    rows = Link("mailboxes_sendingdomain", {"id__in": ids})
     return Finding(code, level, text % {"n": len(found), "names": names}, remedy, len(found), total, rows)
 
 

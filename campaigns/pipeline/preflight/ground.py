@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 
 from campaigns import templating
-from campaigns.findings import Rows
 from campaigns.models import Campaign
 from campaigns.pipeline import windows
 from outreach.common.errors import OutreachError
+from outreach.common.links import Link
 from tenants.models import TenantRecord
 from tenants.services import records
 
@@ -123,11 +123,11 @@ class Ground:
                 counts[getattr(group, name)] += group.count
         return counts
 
-    def members(self, only: str = "") -> Rows:
+    def members(self, only: str = "") -> Link:
         """The people of the list, or those of them whom `only` describes (campaigns.admin.narrowing)."""
         lookups: dict[str, Any] = {"contact_list__id__exact": self.campaign.contact_list_id}
-        return Rows("campaigns_listentry", lookups | ({"only": only} if only else {}))
+        return Link("campaigns_listentry", lookups | ({"only": only} if only else {}))
 
     @property
-    def own_page(self) -> Rows:
-        return Rows("campaigns_campaign", pk=self.campaign.pk)
+    def own_page(self) -> Link:
+        return Link("campaigns_campaign", pk=self.campaign.pk)

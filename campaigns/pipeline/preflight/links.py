@@ -13,11 +13,12 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from campaigns.findings import Finding, Level, Rows
+from campaigns.findings import Finding, Level
 from campaigns.pipeline.preflight.ground import Ground
 from mailboxes.models import Mailbox, SendingDomain
 from mailboxes.services import tracking as tracking_hosts
 from mailboxes.services.tracking import Standing
+from outreach.common.links import Link
 
 KEPT = timedelta(hours=24)  # for which the answers of hosts count
 HREF = re.compile(r"""href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
@@ -65,7 +66,7 @@ def is_made_of_fields(url: str) -> bool:
 
 def written(ground: Ground) -> Iterator[Finding]:
     """Each link is well-formed and leads to nobody else's tracking host."""
-    page = Rows("campaigns_step", {"campaign__id__exact": ground.campaign.pk})
+    page = Link("campaigns_step", {"campaign__id__exact": ground.campaign.pk})
     own = set(SendingDomain.objects.filter(tenant=ground.tenant).values_list("tracking_host", flat=True))
     plain = []
     for url in of_ground(ground):
@@ -114,7 +115,7 @@ def tracking(ground: Ground) -> Iterator[Finding]:
         len(lacking),
     ) % {"n": len(lacking), "names": names}
     level = Level.WARNING if ground.campaign.click_tracking else Level.NOTE
-    rows = Rows("mailboxes_sendingdomain", {"id__in": ",".join(str(row.pk) for row in lacking[:100])})
+    rows = Link("mailboxes_sendingdomain", {"id__in": ",".join(str(row.pk) for row in lacking[:100])})
     remedy = _("Give each a host of its own, as links.example.com.")
     yield Finding("no_tracking_host", level, text, remedy, len(lacking), of_pool.count(), rows)
 

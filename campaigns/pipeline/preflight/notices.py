@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from campaigns.basis_table import OWED_NOTICE, needs_source_notice
-from campaigns.findings import Finding, Level, Rows
+from campaigns.findings import Finding, Level
 from campaigns.models import Contact
 from campaigns.pipeline.preflight.ground import Ground, Group, Wording
+from outreach.common.links import Link
 
 SOURCE = re.compile(r"\{\{-?\s*(?:contact\.)?source\b")
 MOST_SOURCES = 20  # that a text could name one by one
@@ -30,7 +31,7 @@ def source_and_privacy(ground: Ground) -> Iterator[Finding]:
         return
     people = ngettext("%s person of the EEA or the UK", "%s people of the EEA and the UK", count) % f"{count:,}"
     members, values = ground.members("owed_notice"), {"people": people}
-    page = Rows("campaigns_step", {"campaign__id__exact": ground.campaign.pk})
+    page = Link("campaigns_step", {"campaign__id__exact": ground.campaign.pk})
     silent = [each.name for each in firsts if not _names_source(ground, each)]
     if silent:
         text = _("%(step)s does not name the source of the address, and %(people)s did not give it themselves.")

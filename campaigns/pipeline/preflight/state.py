@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from campaigns.findings import Finding, Level, Rows
+from campaigns.findings import Finding, Level
 from campaigns.pipeline.preflight.ground import Ground
+from outreach.common.links import Link
 from tenants.models import Tenant
 from tenants.services import records
 
@@ -15,7 +16,7 @@ from tenants.services import records
 def tenant(ground: Ground) -> Iterator[Finding]:
     """Only an active tenant whose checklist is green sends; the postal address is one of its rows."""
     owner = ground.tenant
-    page = Rows("tenants_tenant", pk=owner.pk)
+    page = Link("tenants_tenant", pk=owner.pk)
     if owner.status != Tenant.Status.ACTIVE:
         text = _("The tenant is %s; only an active one sends.") % owner.status
         yield Finding("tenant_not_active", Level.ERROR, text, rows=page)

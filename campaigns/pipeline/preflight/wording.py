@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from campaigns.findings import Finding, Level, Rows
+from campaigns.findings import Finding, Level
 from campaigns.ledger import lacking
 from campaigns.pipeline.preflight.ground import Ground
 from campaigns.required_fields import required_fields
 from outreach.common.errors import OutreachError
+from outreach.common.links import Link
 
 
 def steps(ground: Ground) -> Iterator[Finding]:
     """Every step can be sent; the first claims no earlier mail ("Re:"), a follow-up may."""
-    page = Rows("campaigns_step", {"campaign__id__exact": ground.campaign.pk})
+    page = Link("campaigns_step", {"campaign__id__exact": ground.campaign.pk})
     if not ground.wordings:
         text = _("The campaign has no step, so there is nothing to send.")
         yield Finding("no_step", Level.ERROR, text, rows=ground.own_page)
