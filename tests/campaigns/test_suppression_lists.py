@@ -261,7 +261,7 @@ def test_an_erased_person_who_comes_again_in_another_spelling_is_still_blocked(s
     assert (kept.hint, kept.proof, kept.source, kept.lifted_at) == ("", "", "", None)
     path = tmp_path / "again.csv"
     path.write_text(
-        f"email,person_kind,source,lawful_basis,basis_date\n{spelling},individual,fair,consent,2026-01-02\n"
+        f"email,country,person_kind,source,lawful_basis,basis_date\n{spelling},US,individual,fair,consent,2026-01-02\n"
     )
     *_, report = importing.import_contacts(owner, path, list_name="Again", actor=SYSTEM)
     assert (report.created, report.suppressed) == (1, 1)
