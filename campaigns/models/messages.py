@@ -78,6 +78,9 @@ class Message(TenantImplied):
     variant = TenantForeignKey("campaigns.Variant", null=True, blank=True, related_name="messages")
     contact = TenantForeignKey("campaigns.Contact", related_name="messages")
     mailbox = TenantForeignKey("mailboxes.Mailbox", related_name="messages")
+    account_ref = models.BigIntegerField(
+        null=True, blank=True, help_text=_("Id of the account by which it leaves, or left; empty: its mailbox's own.")
+    )
     batch = TenantForeignKey("campaigns.Batch", null=True, blank=True, related_name="messages")
 
     status = models.CharField(max_length=10, choices=Status, default=Status.PLANNED)
@@ -188,6 +191,7 @@ class Attempt(TenantOwned):
 
     message_ref = models.BigIntegerField(help_text=_("Id of the message."))
     mailbox_ref = models.BigIntegerField(help_text=_("Id of the mailbox."))
+    account_ref = models.BigIntegerField(null=True, blank=True, help_text=_("Id of the account by which it was tried."))
     at = models.DateTimeField()
     phase = models.CharField(max_length=10)
     code = models.PositiveSmallIntegerField(null=True, blank=True)

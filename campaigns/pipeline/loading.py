@@ -16,16 +16,15 @@ from django.db import connection
 from campaigns.ledger import following
 from campaigns.ledger.moves import Claimed
 from campaigns.pipeline import delivery, renderer
-from mailboxes.models.mailboxes import MAILBOX_PASSWORD
-from mailboxes.transports.smtp import Login, SmtpTransport, Timeouts
-from outreach.common import connect, tokens
+from mailboxes.ways import connecting
+from mailboxes.ways.way import COLUMNS, WIDTH, Way, of_row
+from outreach.common import tokens
 from outreach.common.sealing import Keyring
 from tenants.models import Tenant
-from tenants.services import sealing
 
-BOXES = """
-SELECT b.id, b.home_id, b.address, b.display_name, b.signature, b.username, b.sealed_password, b.seal_ref::text,
-    a.host, a.port, a.security, b.min_gap_seconds, extract(epoch FROM now() - b.last_dot_at)::float8, b.failures,
+BOXES = f"""
+SELECT {COLUMNS}, b.display_name, b.signature, b.min_gap_seconds,
+    extract(epoch FROM now() - b.last_dot_at)::float8, b.failures,
     CASE WHEN d.state IN ('verified', 'degraded') THEN d.tracking_host END
 FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
@@ -58,7 +57,8 @@ def lanes(
         boxes = cursor.fetchall()
         contents, threads = _contents(cursor, claimed)
     writer = (rendering or Rendering)(tenant, contents, threads, now, clock)
-    made = [_lane(tenant, box, grouped[box[0]], writer, clock) for box in boxes]
+    found = [(of_row(box[:WIDTH]), box[WIDTH:]) for box in boxes]
+    made = [_lane(way, box, grouped[way.mailbox_id], writer, clock) for way, box in found]
     return sorted(made, key=lambda lane: -len(lane.letters))
 
 
@@ -91,30 +91,14 @@ def _contents(cursor: Any, claimed: Sequence[Claimed]) -> tuple[Contents, dict[i
 
 
 def _lane(
-    tenant: Tenant, box: tuple[Any, ...], messages: Sequence[Claimed], rendering: Rendering, clock: float
+    way: Way, box: tuple[Any, ...], messages: Sequence[Claimed], rendering: Rendering, clock: float
 ) -> delivery.Lane:
-    (
-        pk,
-        home_id,
-        address,
-        display_name,
-        signature,
-        username,
-        sealed,
-        seal_ref,
-        host,
-        port,
-        security,
-        gap,
-        dot_age,
-        failures,
-        tracking_host,
-    ) = box
-    sender = renderer.SenderContent(address, display_name, signature=signature)
+    display_name, signature, gap, dot_age, failures, tracking_host = box
+    sender = renderer.SenderContent(way.address, display_name, signature=signature)
     letters = tuple(
         delivery.Letter(
             message.id,
-            pk,
+            way.mailbox_id,
             message.email,
             clock + message.due_in,
             clock + message.expires_in,
@@ -124,48 +108,20 @@ def _lane(
         for message in messages
     )
     return delivery.Lane(
-        mailbox_id=pk,
-        account_id=home_id,
-        sender=address,
+        mailbox_id=way.mailbox_id,
+        account_id=way.account_id,
+        sender=way.address,
         letters=letters,
         gap_seconds=gap,
         free=clock if dot_age is None else clock + gap - dot_age,
         failures=failures,
-        connect=functools.partial(_transport, tenant.pk, host, port, security, username, bytes(sealed), seal_ref),
+        connect=connecting.connector(way),
     )
-
-
-def _transport(
-    tenant_id: int, host: str, port: int, security: Any, username: str, sealed: bytes, seal_ref: str
-) -> SmtpTransport:
-    password = ""
-    if sealed:
-        password = sealing.keyring().open(sealed, MAILBOX_PASSWORD.place(tenant_id, seal_ref)).decode()
-    login = Login(
-        host=host,
-        port=port,
-        security=security,
-        username=username,
-        password=password,
-        ehlo_name=settings.EHLO_NAME,
-        allow_loopback=settings.SMTP_ALLOW_LOOPBACK,
-    )
-    return SmtpTransport(login, _timeouts(), functools.partial(connect.dial, ports=settings.SMTP_PORTS))
 
 
 @functools.cache
 def _keyring(text: str) -> Keyring:
     return Keyring.parse(text)
-
-
-def _timeouts() -> Timeouts:
-    return Timeouts(
-        connect=settings.SMTP_CONNECT_SECONDS,
-        command=settings.SMTP_COMMAND_SECONDS,
-        data=settings.SMTP_DATA_SECONDS,
-        block=settings.SMTP_BLOCK_SECONDS,
-        dot=settings.SMTP_DOT_SECONDS,
-    )
 
 
 class Rendering:

@@ -16,6 +16,7 @@ from tenants.models import TenantForeignKey, TenantOwned, history
 # What sending changes all the time; the history keeps what people and verdicts decide.
 RUNNING = (
     "seal_ref", "health", "last_dot_at", "held_by", "held_until", "blocked_until", "feed_seen_at", "failures",
+    "standby",
 )  # fmt: skip
 
 
@@ -56,6 +57,13 @@ class Mailbox(Moves, TenantOwned):
     pool = TenantForeignKey("mailboxes.Pool", related_name="mailboxes")
     domain = TenantForeignKey("mailboxes.SendingDomain", related_name="mailboxes")
     home = TenantForeignKey("mailboxes.ProviderAccount", related_name="mailboxes")
+    standby = TenantForeignKey(
+        "mailboxes.ProviderAccount",
+        related_name="guests",
+        null=True,
+        blank=True,
+        help_text=_("By which it leaves while its own account is out."),
+    )
 
     address = models.CharField(max_length=254, help_text=_("As it stands in From."))
     address_key = models.CharField(max_length=254, unique=True, editable=False)
@@ -105,6 +113,7 @@ class Mailbox(Moves, TenantOwned):
             models.Index(fields=["pool", "state"], name="mailbox_pool_state"),
             models.Index(fields=["domain"], name="mailbox_domain"),
             models.Index(fields=["home"], name="mailbox_home"),
+            models.Index(fields=["standby"], condition=Q(standby__isnull=False), name="mailbox_standby"),
             models.Index(fields=["held_by"], condition=Q(held_by__isnull=False), name="mailbox_held"),
         ]
         constraints = [

@@ -71,7 +71,7 @@ class Accounts:
     """The tenant's ways out while a file is read: made where one is missing, and named in the preview."""
 
     def __init__(self, tenant: Tenant) -> None:
-        found = list(ProviderAccount.objects.filter(tenant=tenant))
+        found = list(ProviderAccount.objects.filter(tenant=tenant, kind=ProviderAccount.Kind.SMTP))
         self.tenant = tenant
         self.names = {account.pk: str(account) for account in found}
         self.made: list[int] = []

@@ -76,7 +76,7 @@ class Point:
 
 def install(order: Order) -> None:
     """From now on this process's SMTP connections stop at the point."""
-    from campaigns.pipeline import loading  # the nursery reads orders before it has Django
+    from mailboxes.ways import connecting  # the nursery reads orders before it has Django
 
     point = Point(order)
     now = threading.local()
@@ -106,4 +106,4 @@ def install(order: Order) -> None:
             return receipt
 
     smtp.Wire = PointWire  # type: ignore[misc]
-    loading.SmtpTransport = PointTransport  # type: ignore[misc]
+    connecting.SmtpTransport = PointTransport  # type: ignore[misc]
