@@ -10,17 +10,18 @@ from django.db import connection
 
 from campaigns.ledger import gates, moves, planning
 from campaigns.models import Stop
+from mailboxes.ways.sql import LEAVES_BY, OWN_QUOTA_GROUP, QUOTA_GROUP
 
 BOXES = """m.mailbox_id IN (
-    SELECT b.id FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
+    SELECT b.id FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = coalesce(b.standby_id, b.home_id)
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id WHERE {})"""
 
 # Which messages `m` of a tenant a stop covers.
 MESSAGES = {
     Stop.Scope.PLATFORM: "TRUE",
     Stop.Scope.TENANT: "TRUE",
-    Stop.Scope.ORGANISATION: BOXES.format("coalesce(b.quota_group_id, a.quota_group_id) = %(key)s"),
-    Stop.Scope.ACCOUNT: BOXES.format("b.home_id = %(key)s"),
+    Stop.Scope.ORGANISATION: BOXES.format(f"%(key)s IN ({QUOTA_GROUP}, {OWN_QUOTA_GROUP})"),
+    Stop.Scope.ACCOUNT: BOXES.format("%(key)s IN (b.home_id, a.id)"),
     Stop.Scope.DOMAIN: BOXES.format("b.domain_id = %(key)s"),
     Stop.Scope.POOL: BOXES.format("b.pool_id = %(key)s"),
     Stop.Scope.CAMPAIGN: "m.campaign_id = %(key)s",
@@ -29,12 +30,12 @@ MESSAGES = {
     ),
 }
 
-TENANTS = """
+TENANTS = f"""
 SELECT t.id FROM tenants_tenant t
 WHERE (%(tenant)s::bigint IS NULL OR t.id = %(tenant)s)
   AND (%(scope)s <> 'organisation' OR EXISTS (
-    SELECT FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
-    WHERE b.tenant_id = t.id AND coalesce(b.quota_group_id, a.quota_group_id) = %(key)s))
+    SELECT FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
+    WHERE b.tenant_id = t.id AND %(key)s IN ({QUOTA_GROUP}, {OWN_QUOTA_GROUP})))
   AND (%(organisational)s = '' OR EXISTS (
     SELECT FROM mailboxes_sendingdomain d WHERE d.tenant_id = t.id AND d.organisational = %(organisational)s))
 ORDER BY t.id FOR NO KEY UPDATE"""
@@ -45,7 +46,7 @@ WANT_PLAN = "UPDATE tenants_tenant SET plan_wanted_at = now() WHERE id = ANY (%s
 ANY_OPEN = f"SELECT EXISTS (SELECT FROM campaigns_stop s WHERE {gates.OPEN_STOP})"
 
 # Waiting mail is counted once, through its two small indexes, and then shared out to the stops that cover it.
-COUNTS = """
+COUNTS = f"""
 WITH s AS MATERIALIZED (
     SELECT * FROM unnest(
         %(scopes)s::text[], %(keys)s::bigint[], %(operators)s::text[], %(organisationals)s::text[],
@@ -55,12 +56,12 @@ WITH s AS MATERIALIZED (
     SELECT s.n, b.id, b.tenant_id, b.pool_id
     FROM mailboxes_mailbox b
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-    JOIN mailboxes_provideraccount a ON a.id = b.home_id
+    JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
     JOIN s ON s.tenant_id IS NULL OR s.tenant_id = b.tenant_id
     LEFT JOIN campaigns_campaign c ON s.scope = 'campaign' AND c.id = s.key
     WHERE b.state <> 'retired' AND CASE s.scope
-        WHEN 'organisation' THEN coalesce(b.quota_group_id, a.quota_group_id) = s.key
-        WHEN 'account' THEN b.home_id = s.key
+        WHEN 'organisation' THEN s.key IN ({QUOTA_GROUP}, {OWN_QUOTA_GROUP})
+        WHEN 'account' THEN s.key IN (b.home_id, a.id)
         WHEN 'domain' THEN b.domain_id = s.key
         WHEN 'pool' THEN b.pool_id = s.key
         WHEN 'campaign' THEN b.pool_id = c.pool_id

@@ -6,6 +6,8 @@ a provider account, t tenant. Fragments take no parameters, so they can stand an
 
 from __future__ import annotations
 
+from mailboxes.ways.sql import LEAVES_BY, OWN_QUOTA_GROUP, QUOTA_GROUP
+
 # Another tenant's opt-out or complaint, where both tenants share: nothing but one look at the own record where not.
 SHARES = "own.suppression_sharing_on <= (now() AT TIME ZONE 'UTC')::date"
 SHARED = f"""EXISTS (
@@ -26,11 +28,13 @@ COVERED = f"""(EXISTS (
 # Stops that hold now. One look at the open ones answers for all scopes: its index holds hardly any rows.
 OPEN_STOP = "s.lifted_at IS NULL AND (s.until IS NULL OR s.until > now())"
 
-# Of what a mailbox leaves by. An id means one row only, so the tenant need not be compared.
+# Of what a mailbox leaves by, and of its own account: a standby is no way round a stop. An id means one row only, so
+# the tenant need not be compared.
 MAILBOX_STOPPED = f"""EXISTS (
-    SELECT FROM campaigns_stop s WHERE {OPEN_STOP} AND s.key = CASE s.scope
-        WHEN 'pool' THEN b.pool_id WHEN 'domain' THEN b.domain_id WHEN 'account' THEN b.home_id
-        WHEN 'organisation' THEN coalesce(b.quota_group_id, a.quota_group_id) END)"""
+    SELECT FROM campaigns_stop s WHERE {OPEN_STOP} AND CASE s.scope
+        WHEN 'pool' THEN s.key = b.pool_id WHEN 'domain' THEN s.key = b.domain_id
+        WHEN 'account' THEN s.key IN (b.home_id, a.id)
+        WHEN 'organisation' THEN s.key IN ({QUOTA_GROUP}, {OWN_QUOTA_GROUP}) END)"""
 
 # Of what a campaign is part of.
 CAMPAIGN_STOPPED = f"""EXISTS (
@@ -50,7 +54,7 @@ IN_ORDER = """(
     b.state IN ('active', 'ramping', 'probing', 'reserve') AND b.hold = 'none'
     AND (b.blocked_until IS NULL OR b.blocked_until <= now())
     AND d.state IN ('verified', 'degraded')
-    AND a.state = 'active' AND (a.blocked_until IS NULL OR a.blocked_until <= now()))"""
+    AND a.state = 'active' AND a.circuit = 'closed' AND (a.blocked_until IS NULL OR a.blocked_until <= now()))"""
 
 # And may send now.
 SENDABLE = f"({IN_ORDER} AND NOT {MAILBOX_STOPPED})"
@@ -61,16 +65,16 @@ RUNNING = f"""(
     AND NOT {CAMPAIGN_STOPPED} AND NOT {RECEIVER_STOPPED})"""
 
 # From a message to all that the fragments above speak of.
-JOINS = """
+JOINS = f"""
     JOIN campaigns_contact ct ON ct.id = m.contact_id
     JOIN campaigns_campaign c ON c.id = m.campaign_id
     JOIN tenants_tenant t ON t.id = m.tenant_id
     JOIN mailboxes_mailbox b ON b.id = m.mailbox_id
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-    JOIN mailboxes_provideraccount a ON a.id = b.home_id"""
+    JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}"""
 
 # A message that an open stop covers; needs no join of its own.
 STOPPED = f"""EXISTS (
     SELECT FROM campaigns_campaign c, mailboxes_mailbox b, mailboxes_sendingdomain d, mailboxes_provideraccount a
-    WHERE c.id = m.campaign_id AND b.id = m.mailbox_id AND d.id = b.domain_id AND a.id = b.home_id
+    WHERE c.id = m.campaign_id AND b.id = m.mailbox_id AND d.id = b.domain_id AND a.id = {LEAVES_BY}
       AND ({MAILBOX_STOPPED} OR {CAMPAIGN_STOPPED} OR {RECEIVER_STOPPED}))"""

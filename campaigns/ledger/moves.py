@@ -18,16 +18,17 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from campaigns.ledger import gates
+from mailboxes.ways.sql import LEAVES_BY, QUOTA_GROUP
 
 # `freed` has the rows whose reservation comes back. Those that are `gone` no longer count among their campaign's
 # messages either; one that was tried and waits for another slot still does.
-GIVE_BACK = """
+GIVE_BACK = f"""
     INSERT INTO mailboxes_allowancereturn (tenant_id, scope, key, period_start, count)
     SELECT tenant_id, scope, key, period_start, count(*)
     FROM (
         SELECT f.tenant_id, x.scope, x.key, x.period_start
         FROM freed f JOIN mailboxes_mailbox b ON b.id = f.mailbox_id
-        JOIN mailboxes_provideraccount a ON a.id = b.home_id
+        JOIN mailboxes_provideraccount a ON a.id = coalesce(f.account_ref, b.home_id)
         JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
         CROSS JOIN LATERAL (VALUES
             ('mailbox_day', f.mailbox_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
@@ -37,8 +38,8 @@ GIVE_BACK = """
             ('domain_day', b.domain_id, f.day_on::timestamp AT TIME ZONE 'UTC'),
             ('mailbox_hour', f.mailbox_id, f.hour_at),
             ('domain_hour', b.domain_id, f.hour_at),
-            ('account_hour', b.home_id, f.hour_at),
-            ('quota_hour', coalesce(b.quota_group_id, a.quota_group_id), f.hour_at),
+            ('account_hour', a.id, f.hour_at),
+            ('quota_hour', {QUOTA_GROUP}, f.hour_at),
             ('receiver_hour', hashtextextended(d.organisational || ' ' || f.operator, 0), f.hour_at)
         ) AS x (scope, key, period_start)
     ) AS each
@@ -51,15 +52,15 @@ WITH picked AS (
     WHERE {{where}} AND m.status IN {{states}} ORDER BY m.id FOR UPDATE
 ), deleted AS (
     DELETE FROM campaigns_message m USING picked p WHERE m.id = p.id AND p.tries = 0
-    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.account_ref, m.day_on, m.hour_at, m.operator, m.enrolment_id
 ), waiting AS (
     UPDATE campaigns_message m
     SET status = 'deferred', batch_id = NULL, claim = NULL, lease_until = NULL,
         last_claim = coalesce(m.claim, m.last_claim)
     FROM picked p WHERE m.id = p.id AND p.tries > 0
-    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.account_ref, m.day_on, m.hour_at, m.operator
 ), freed AS (
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator, TRUE AS gone FROM deleted
+    SELECT tenant_id, campaign_id, mailbox_id, account_ref, day_on, hour_at, operator, TRUE AS gone FROM deleted
     UNION ALL SELECT *, FALSE FROM waiting
 ), given AS ({GIVE_BACK}
 ), due AS (
@@ -77,17 +78,18 @@ WITH picked AS (
     WHERE {{where}} AND m.status IN ('planned', 'claimed', 'deferred') ORDER BY m.id FOR UPDATE
 ), deleted AS (
     DELETE FROM campaigns_message m USING picked p WHERE m.id = p.id AND p.tries = 0 AND p.was <> 'deferred'
-    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.account_ref, m.day_on, m.hour_at, m.operator, m.enrolment_id
 ), waiting AS (
     UPDATE campaigns_message m
     SET status = 'deferred', reason = 'conversation', due_at = now() + interval '1 day', batch_id = NULL, claim = NULL,
         lease_until = NULL, last_claim = coalesce(m.claim, m.last_claim)
     FROM picked p WHERE m.id = p.id AND (p.tries > 0 OR p.was = 'deferred')
-    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, p.was
+    RETURNING m.tenant_id, m.campaign_id, m.mailbox_id, m.account_ref, m.day_on, m.hour_at, m.operator, p.was
 ), freed AS (
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator, TRUE AS gone FROM deleted
+    SELECT tenant_id, campaign_id, mailbox_id, account_ref, day_on, hour_at, operator, TRUE AS gone FROM deleted
     UNION ALL
-    SELECT tenant_id, campaign_id, mailbox_id, day_on, hour_at, operator, FALSE FROM waiting WHERE was <> 'deferred'
+    SELECT tenant_id, campaign_id, mailbox_id, account_ref, day_on, hour_at, operator, FALSE FROM waiting
+    WHERE was <> 'deferred'
 ), given AS ({GIVE_BACK}
 ), due AS (
     UPDATE campaigns_enrolment e
@@ -106,9 +108,11 @@ WITH picked AS (
     SET status = %(status)s, reason = %(reason)s, claim = NULL, lease_until = NULL,
         last_claim = coalesce(m.claim, m.last_claim)
     FROM picked p WHERE m.id = p.id
-    RETURNING m.id, m.tenant_id, m.campaign_id, m.mailbox_id, m.day_on, m.hour_at, m.operator, m.enrolment_id, p.was
+    RETURNING m.id, m.tenant_id, m.campaign_id, m.mailbox_id, m.account_ref, m.day_on, m.hour_at, m.operator,
+        m.enrolment_id, p.was
 ), freed AS (
-    SELECT tenant_id, campaign_id, mailbox_id, operator, CASE WHEN was <> 'deferred' THEN day_on END AS day_on,
+    SELECT tenant_id, campaign_id, mailbox_id, account_ref, operator,
+        CASE WHEN was <> 'deferred' THEN day_on END AS day_on,
         CASE WHEN was <> 'deferred' THEN hour_at END AS hour_at, %(status)s <> 'failed' AS gone
     FROM closed
 ), given AS ({GIVE_BACK}
@@ -175,7 +179,7 @@ UPDATE mailboxes_mailbox SET held_by = %(token)s, held_until = now() + make_inte
 WHERE id IN (
     SELECT b.id FROM mailboxes_mailbox b
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-    JOIN mailboxes_provideraccount a ON a.id = b.home_id
+    JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
     WHERE b.id IN (
         SELECT m.mailbox_id FROM campaigns_message m WHERE m.batch_id = ANY (%(batches)s) AND m.status = 'planned'
     ) AND (b.held_until IS NULL OR b.held_until <= now()) AND {gates.SENDABLE}
@@ -187,6 +191,7 @@ WITH picked AS (
     SELECT m.id FROM campaigns_message m {gates.JOINS}
     WHERE m.batch_id = ANY (%(batches)s) AND m.status = 'planned' AND m.mailbox_id = ANY (%(mailboxes)s)
       AND m.day_on = %(day)s AND (m.hour_at IS NULL OR m.hour_at = %(hour)s) AND {gates.RUNNING}
+      AND coalesce(m.account_ref, b.home_id) = a.id
     ORDER BY m.id FOR UPDATE OF m SKIP LOCKED
 )
 UPDATE campaigns_message m

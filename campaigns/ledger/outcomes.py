@@ -17,6 +17,7 @@ from uuid import UUID
 
 from campaigns.ledger import cancelling, following, gates, moves
 from campaigns.ledger.outcome import Outcome
+from mailboxes.ways.sql import LEAVES_BY
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ WHERE c.id = ANY (%(campaigns)s::bigint[]) AND c.status = 'running' AND t.status
 UNION ALL
 SELECT 'mailbox', b.id, NULL::bigint FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-JOIN mailboxes_provideraccount a ON a.id = b.home_id
+JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
 WHERE b.id = ANY (%(mailboxes)s::bigint[]) AND b.held_by = %(token)s AND {gates.IN_ORDER}
 UNION ALL
 SELECT 'covered', ct.id, s.campaign_id FROM campaigns_contact ct

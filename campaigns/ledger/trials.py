@@ -11,6 +11,7 @@ from django.db import connection
 from campaigns.ledger import gates
 from mailboxes.capacity import PROBING_CAP
 from mailboxes.services.domain_ramp_sql import TOO_YOUNG
+from mailboxes.ways.sql import LEAVES_BY
 
 # Of what the mail is part of: the campaign where there is one, its tenant, everything.
 STOPPED = f"""
@@ -38,7 +39,7 @@ ROOM = f"""(
     ) AND NOT EXISTS (
         SELECT FROM mailboxes_allowance al WHERE al.reserved >= al.cap AND (al.scope, al.key, al.period_start) IN (
             ('mailbox_hour', b.id, %(hour)s), ('domain_hour', b.domain_id, %(hour)s),
-            ('account_hour', b.home_id, %(hour)s), ('tenant_day', b.tenant_id, {DAY}),
+            ('account_hour', a.id, %(hour)s), ('tenant_day', b.tenant_id, {DAY}),
             ('domain_day', b.domain_id, {DAY})
         )
     ))"""
@@ -57,7 +58,7 @@ SELECT b.id, b.state, b.held_until, b.last_dot_at, CASE
     WHEN NOT {ROOM} THEN 'no_room' ELSE '' END AS reason
 FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-JOIN mailboxes_provideraccount a ON a.id = b.home_id
+JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
 WHERE b.tenant_id = %(tenant)s AND b.state <> 'retired'
   AND (%(pool)s::bigint IS NULL OR b.pool_id = %(pool)s) AND (%(mailbox)s::bigint IS NULL OR b.id = %(mailbox)s)
 ) AS found

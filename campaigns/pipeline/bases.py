@@ -17,6 +17,7 @@ from campaigns import bases
 from campaigns.bases import Allowed, Refused, Table, Verdict
 from campaigns.models import Contact
 from campaigns.services import bases as rules
+from mailboxes.ways.sql import LEAVES_BY
 from tenants.models import Tenant, TenantRecord
 from tenants.services import records
 
@@ -67,16 +68,17 @@ REFUSAL = f"""CASE
     WHEN NOT {IN_CONTRACT} THEN 'basis_contract'
     WHEN NOT {IN_COUNTRY} THEN 'basis_country' END"""
 
-BY_POOL = """
-WITH homes AS (
-    SELECT DISTINCT pool_id, home_id FROM mailboxes_mailbox WHERE pool_id = ANY (%s) AND state <> 'retired'
+BY_POOL = f"""
+WITH ways AS (
+    SELECT DISTINCT b.pool_id, {LEAVES_BY} AS account_id FROM mailboxes_mailbox b
+    WHERE b.pool_id = ANY (%s) AND b.state <> 'retired'
 ), allowed AS (
-    SELECT DISTINCT h.pool_id, h.home_id, b.basis FROM homes h
-    JOIN mailboxes_provideraccount a ON a.id = h.home_id
+    SELECT DISTINCT w.pool_id, w.account_id, b.basis FROM ways w
+    JOIN mailboxes_provideraccount a ON a.id = w.account_id
     CROSS JOIN LATERAL unnest(a.allowed_bases) AS b (basis)
 )
-SELECT w.pool_id, w.basis FROM allowed w GROUP BY w.pool_id, w.basis
-HAVING count(*) = (SELECT count(*) FROM homes h WHERE h.pool_id = w.pool_id)"""
+SELECT al.pool_id, al.basis FROM allowed al GROUP BY al.pool_id, al.basis
+HAVING count(*) = (SELECT count(*) FROM ways w WHERE w.pool_id = al.pool_id)"""
 
 
 def prepare(cursor: Any, tenant_id: int, day: date) -> Table:

@@ -20,6 +20,7 @@ from campaigns.pipeline.explain_stops import Stops
 from campaigns.pipeline.explain_weigh import PACE, Box, Why
 from mailboxes.capacity import PROBING_CAP
 from mailboxes.services.domain_ramp_sql import TOO_YOUNG
+from mailboxes.ways.sql import LEAVES_BY, QUOTA_GROUP
 
 BOXES = f"""
 SELECT b.id, b.tenant_id, b.pool_id, b.address, b.state, b.hold, b.state_reason, b.weight, b.health,
@@ -32,10 +33,10 @@ SELECT b.id, b.tenant_id, b.pool_id, b.address, b.state, b.hold, b.state_reason,
     coalesce(r.virtual_time, 0) AS virtual_time, r.planned_in,
     d.id, d.name, d.organisational, d.state, d.state_reason, d.hourly_cap, least(d.daily_cap, d.ramp_cap),
     a.id, a.host, a.state, a.state_reason, a.blocked_until, a.hourly_cap,
-    coalesce(b.quota_group_id, a.quota_group_id), {TOO_YOUNG}, {gates.SENDABLE} AND NOT {TOO_YOUNG} AS sendable
+    {QUOTA_GROUP}, {TOO_YOUNG}, {gates.SENDABLE} AND NOT {TOO_YOUNG} AS sendable
 FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-JOIN mailboxes_provideraccount a ON a.id = b.home_id
+JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
 LEFT JOIN mailboxes_rotation r ON r.mailbox_id = b.id
 WHERE b.pool_id = ANY (%(pools)s) AND b.state <> 'retired' OR b.id = %(mailbox)s
 ORDER BY b.id"""

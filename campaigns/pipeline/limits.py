@@ -14,6 +14,7 @@ from typing import Any
 
 from campaigns.pipeline.slots import Limit
 from mailboxes import quotas
+from mailboxes.ways.sql import LEAVES_BY, QUOTA_GROUP
 
 ROLLING = timedelta(hours=24)
 UNLIMITED = 2_000_000_000  # the cap of an allowance where no limit is set: counted all the same
@@ -22,10 +23,10 @@ OTHER = "other"  # who runs a recipient's mail, while nobody has looked
 # A receiver is no row: this number stands for an organisational sending domain and an operator.
 RECEIVER_KEY = "hashtextextended({organisational} || ' ' || {operator}, 0)"
 
-LOCK_GROUPS = """
+LOCK_GROUPS = f"""
 SELECT g.id FROM mailboxes_quotagroup g WHERE g.id IN (
-    SELECT coalesce(b.quota_group_id, a.quota_group_id) FROM mailboxes_mailbox b
-    JOIN mailboxes_provideraccount a ON a.id = b.home_id WHERE b.tenant_id = %(tenant)s AND b.state <> 'retired')
+    SELECT {QUOTA_GROUP} FROM mailboxes_mailbox b
+    JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY} WHERE b.tenant_id = %(tenant)s AND b.state <> 'retired')
 ORDER BY g.id FOR NO KEY UPDATE"""
 
 ORGANISATIONS = """

@@ -17,6 +17,7 @@ from campaigns.ledger import following
 from campaigns.ledger.moves import Claimed
 from campaigns.pipeline import delivery, renderer
 from mailboxes.ways import connecting
+from mailboxes.ways.sql import LEAVES_BY
 from mailboxes.ways.way import COLUMNS, WIDTH, Way, of_row
 from outreach.common import tokens
 from outreach.common.sealing import Keyring
@@ -26,7 +27,7 @@ BOXES = f"""
 SELECT {COLUMNS}, b.display_name, b.signature, b.min_gap_seconds,
     extract(epoch FROM now() - b.last_dot_at)::float8, b.failures,
     CASE WHEN d.state IN ('verified', 'degraded') THEN d.tracking_host END
-FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = b.home_id
+FROM mailboxes_mailbox b JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
 WHERE b.id = ANY (%s)"""
 

@@ -52,7 +52,7 @@ NOT_AFTER = f"least(p.closes_at, %(day_ends)s, CASE WHEN {HOURLY} THEN %(hour_en
 REPLAN = f"""
 UPDATE campaigns_message m
 SET status = 'planned', due_at = p.due_at, not_after = {NOT_AFTER}, day_on = %(day)s, batch_id = NULL, reason = '',
-    operator = p.operator, hour_at = CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END
+    operator = p.operator, account_ref = x.account_id, hour_at = CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END
 FROM plan_pair p
 JOIN plan_box x ON x.mailbox_id = p.mailbox_id
 WHERE p.kind = 0 AND m.id = p.message_id AND m.status = 'deferred'"""
@@ -90,11 +90,11 @@ VARIANT = """v.ids[1 + mod(
 WRITE_MESSAGES = f"""
 INSERT INTO campaigns_message
     (tenant_id, campaign_id, step_id, enrolment_id, contact_id, mailbox_id, status, reason, due_at, not_after, day_on,
-     hour_at, operator, tries, message_id, wire_message_id, reply_text, outcome, planned_at, variant_id)
+     hour_at, operator, tries, message_id, wire_message_id, reply_text, outcome, planned_at, variant_id, account_ref)
 SELECT %(tenant)s, p.campaign_id, p.step_id, p.enrolment_id, p.contact_id, p.mailbox_id, 'planned', '', p.due_at,
     {NOT_AFTER}, %(day)s, CASE WHEN {HOURLY} THEN %(hour)s::timestamptz END, p.operator, 0,
     left(encode(sha256(st.subkey || int8send(p.contact_id)), 'hex'), 26) || '@' || d.name, '', '', '', %(now)s,
-    {VARIANT}
+    {VARIANT}, x.account_id
 FROM plan_pair p
 JOIN plan_step st ON st.step_id = p.step_id
 LEFT JOIN (

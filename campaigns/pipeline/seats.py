@@ -18,6 +18,7 @@ from mailboxes import quotas
 from mailboxes.capacity import PROBING_CAP
 from mailboxes.models import QuotaGroup
 from mailboxes.services.domain_ramp_sql import TOO_YOUNG
+from mailboxes.ways.sql import LEAVES_BY, QUOTA_GROUP
 
 # How many people more may be written to first while a canary runs; no row without one.
 CANARY = """
@@ -77,11 +78,11 @@ SELECT * FROM (
         coalesce(r.planned_in = max(r.planned_in) OVER (PARTITION BY b.pool_id), FALSE) AS continuing,
         coalesce(al.reserved, 0) AS reserved,
         d.id, d.organisational, d.hourly_cap, least(d.daily_cap, d.ramp_cap) AS daily_cap,
-        a.id, a.hourly_cap, coalesce(b.quota_group_id, a.quota_group_id) AS quota_group,
+        a.id, a.hourly_cap, {QUOTA_GROUP} AS quota_group,
         {gates.SENDABLE} AND NOT {TOO_YOUNG} AS sendable
     FROM mailboxes_mailbox b
     JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-    JOIN mailboxes_provideraccount a ON a.id = b.home_id
+    JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
     LEFT JOIN mailboxes_rotation r ON r.mailbox_id = b.id
     LEFT JOIN mailboxes_allowance al ON al.scope = 'mailbox_day' AND al.key = b.id
         AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'

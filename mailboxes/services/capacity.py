@@ -14,6 +14,7 @@ from mailboxes import capacity, quotas
 from mailboxes import ramp as rule
 from mailboxes.models import RampPlan
 from mailboxes.services import ramp
+from mailboxes.ways.sql import LEAVES_BY, QUOTA_GROUP
 from tenants.models import Tenant
 
 # Of each ramp the last change, whether the last days with mail used their cap, and the last day decided on; a day that
@@ -32,8 +33,8 @@ SELECT b.id, b.pool_id, b.state, b.daily_cap, b.reserve_share, b.weight * b.heal
     q.user_daily_cap, coalesce(al.reserved, 0) AS reserved
 FROM mailboxes_mailbox b
 JOIN mailboxes_sendingdomain d ON d.id = b.domain_id
-JOIN mailboxes_provideraccount a ON a.id = b.home_id
-LEFT JOIN mailboxes_quotagroup q ON q.id = coalesce(b.quota_group_id, a.quota_group_id)
+JOIN mailboxes_provideraccount a ON a.id = {LEAVES_BY}
+LEFT JOIN mailboxes_quotagroup q ON q.id = {QUOTA_GROUP}
 LEFT JOIN mailboxes_allowance al ON al.scope = 'mailbox_day' AND al.key = b.id
     AND al.period_start = %(day)s::timestamp AT TIME ZONE 'UTC'
 LEFT JOIN LATERAL (
