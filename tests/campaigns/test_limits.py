@@ -24,6 +24,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.as_worker]
 HOUR = timedelta(hours=1)
 
 
+def early_in_an_hour() -> datetime:
+    """Soon, with most of an hour left: what is counted by the hour ends with it."""
+    return (datetime.now(UTC) + HOUR).replace(minute=5, second=0, microsecond=0)
+
+
 def all_sent() -> None:
     """Every planned mail went out; what was reserved for it stays reserved."""
     Message.objects.filter(status="planned").update(status="sent", sent_at=NOON)
@@ -297,7 +302,7 @@ def test_the_end_of_a_stop_makes_them_due_at_once(ends):
 
 
 def test_a_raised_limit_makes_them_due_at_once():
-    now = datetime.now(UTC)
+    now = early_in_an_hour()
     quotas.limit_receiver("yahoo", hourly_cap=3, daily_cap=None, actor=SYSTEM)
     campaign, _ = receiving({"yahoo": 10})
     tenant = Tenant.objects.get(pk=campaign.tenant_id)
@@ -451,7 +456,7 @@ def test_what_is_counted_by_the_hour_goes_in_and_out_of_every_hour_that_it_is_pa
 
 
 def test_a_retry_that_waits_for_its_receiver_is_called_back_but_not_before_its_own_time():
-    now = datetime.now(UTC)
+    now = early_in_an_hour()
     campaign, _ = receiving({"yahoo": 2}, mailboxes=1)
     tenant = Tenant.objects.get(pk=campaign.tenant_id)
     planner.run(tenant, now)
