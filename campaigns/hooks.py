@@ -134,6 +134,19 @@ def bases_changed(*, mailbox_ids: Sequence[int], tenant_id: int, fewer: bool, mo
         waiting.look_now([tenant_id], *waiting.BASIS)
 
 
+def bases_needed(*, pool_ids: Sequence[int], found: dict[int, set[str]], **_: Any) -> None:
+    """Say on what bases the people stand whom the running campaigns of these pools still have to write to."""
+    found.update(reports.bases_by_pool(pool_ids))
+
+
+def account_suspended(*, account: Any, actor: Any, reason: str, **_: Any) -> None:
+    """Pause what sends from a pool with a mailbox there: its mail is not to go round the host's no."""
+    pools = Mailbox.objects.filter(home=account).exclude(state=Mailbox.State.RETIRED).values("pool_id")
+    running = Campaign.objects.filter(pool__in=pools, status=Campaign.Status.RUNNING)
+    for campaign in running.order_by("pk"):
+        campaigns.pause(campaign, actor=actor, reason=f"{account} is suspended: {reason}"[:500])
+
+
 def contract_changed(*, tenant: Any, fewer: bool, more: bool, **_: Any) -> None:
     """The contract names other countries or bases: as for an account, but of all that the tenant sends."""
     campaigns.want_plan(tenant.pk)
@@ -161,6 +174,8 @@ def register() -> None:
     hooks.register("mailboxes.counting_clean", counting_clean)
     hooks.register("mailboxes.cap_lowered", mailbox_cap_lowered)
     hooks.register("mailboxes.bases_changed", bases_changed)
+    hooks.register("mailboxes.bases_needed", bases_needed)
+    hooks.register("mailboxes.account_suspended", account_suspended)
     hooks.register("mailboxes.moved", mailbox_cap_lowered)
     hooks.register("mailboxes.counting_waiting", counting_waiting)
     hooks.register("mailboxes.counting_sent", counting_sent)

@@ -205,6 +205,24 @@ def refused_mailboxes(tenant: Tenant, day: date) -> dict[int, str]:
     return _too_often(refused, _sent_lately(tenant, day, list(refused)))
 
 
+BASES_BY_POOL = """
+SELECT c.pool_id, array_agg(DISTINCT ct.lawful_basis)
+FROM campaigns_campaign c
+JOIN campaigns_enrolment e ON e.campaign_id = c.id AND e.status = 'active'
+JOIN campaigns_contact ct ON ct.id = e.contact_id
+WHERE c.pool_id = ANY (%s) AND c.status = 'running' GROUP BY c.pool_id"""
+
+
+def bases_by_pool(pool_ids: Sequence[int]) -> dict[int, set[str]]:
+    """The lawful bases of those to whom the running campaigns of each pool may still write; pools without are left out.
+
+    Reads every active enrolment of theirs: for the rare moment in which an account goes out.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(BASES_BY_POOL, [list(pool_ids)])
+        return {pool_id: set(bases) for pool_id, bases in cursor.fetchall()}
+
+
 def refused_domains(tenant: Tenant, day: date) -> dict[int, str]:
     """The same of sending domains, over all of their mailboxes together."""
     refused = _refused(tenant, day)

@@ -24,7 +24,7 @@ from campaigns.pipeline import batcher, planner, reaper, testing
 from campaigns.services import campaigns, canaries, contact_imports, scheduling, sharing, stops, validity
 from deliverability.services import checks, verifying
 from mailboxes.models import Mailbox, SendingDomain, Upload
-from mailboxes.services import domain_ramp, editing, ramp, undo
+from mailboxes.services import circuits, domain_ramp, editing, ramp, undo
 from outreach.common import circumstances, isolation, queues
 from tenants.models import FileUpload, Tenant
 from tenants.services import uploads as files
@@ -241,6 +241,20 @@ def check_domains() -> int:
     return len(tenants)
 
 
+def probe_accounts() -> int:
+    """Ring for the accounts that are out and to be tried again: a host may keep us waiting."""
+    with isolation.everything():
+        due = circuits.due()
+    for tenant_id, account_id in due:
+        queues.ring("mailboxes.tasks.probe_account", tenant_id, account_id, queue="checks")
+    return len(due)
+
+
+def tidy_circuits() -> int:
+    """Forget the minutes of accounts that are a week old, and openings that are over."""
+    return each(Tenant.objects.order_by("pk"), lambda _tenant: circuits.tidy())
+
+
 def find_receivers() -> int:
     """Ring for the tenants that send: somebody may have come whose domain nobody has asked about."""
     tenants = _sending()
@@ -305,6 +319,8 @@ def table() -> list[Work]:
         Work("forget_undo", forget_undo, 6 * 3600),
         Work("forget_checks", forget_checks, 6 * 3600),
         Work("check_domains", check_domains, settings.DOMAIN_CHECKS_EVERY_SECONDS),
+        Work("probe_accounts", probe_accounts, 5),
+        Work("tidy_circuits", tidy_circuits, 600),
         Work("find_receivers", find_receivers, settings.RECEIVERS_EVERY_SECONDS),
         Work("validate_contacts", validate_contacts, settings.VALIDATE_EVERY_SECONDS),
         Work("revalidate_contacts", revalidate_contacts, settings.REVALIDATE_EVERY_SECONDS),

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from campaigns.ledger.outcome import Outcome, Result
 from campaigns.templating import MissingField, TemplateTooCostly
+from mailboxes import circuits
 from mailboxes.transports.base import (
     Outgoing,
     PermanentSendError,
@@ -59,6 +60,7 @@ class Stop:
     text: str = ""
     letter_id: int | None = None
     times: int = 1
+    account_id: int = 0
 
 
 class Ledger(Protocol):
@@ -75,6 +77,9 @@ class Ledger(Protocol):
 
     def cleared(self, mailbox_id: int) -> None:
         """The mailbox's connection works again."""
+
+    def tried(self, account_id: int, is_broken: bool, milliseconds: int) -> None:
+        """What one try says of the account that it went by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class Halts:
 
     draining: threading.Event
     accounts: set[int]
+    out: set[int] = field(default_factory=set)  # of these accounts, those whose circuit this job opened
 
 
 def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
@@ -123,6 +129,9 @@ def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
             outcome, stop = _send(letter, lane, transport, ledger)
             if outcome is None:
                 continue
+            if outcome.phase != "render":
+                is_broken = circuits.is_broken(outcome.result, outcome.phase, outcome.code)
+                ledger.tried(lane.account_id, is_broken, outcome.duration_ms)
             if outcome.phase == "dot" or outcome.result == "sent":
                 free = time.monotonic() + lane.gap_seconds
             silences = silences + 1 if outcome.result == "uncertain" else 0
@@ -135,7 +144,7 @@ def run(lane: Lane, ledger: Ledger, halts: Halts) -> None:
             if stop is not None:
                 if stop.level in ("account", "organisation", "domain"):
                     halts.accounts.add(lane.account_id)
-                ledger.stop(stop)
+                ledger.stop(replace(stop, account_id=lane.account_id))
                 break
         if silences:  # a mailbox with a long gap has one mail a job
             ledger.stop(Stop(lane.mailbox_id, "silence", "silent_after_dot", times=silences))

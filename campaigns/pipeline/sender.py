@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -26,13 +27,14 @@ from campaigns.models import Batch, Campaign, Message
 from campaigns.pipeline import delivery, loading, windows
 from campaigns.pipeline.writer import LedgerWriter
 from campaigns.services import campaigns, receivers
-from mailboxes.services import stops
+from mailboxes.services import circuits, stops
 from outreach.common import isolation
 from outreach.common.draining import stopping
 from tenants.models import Tenant
 from tenants.services.actors import SYSTEM
 
 log = structlog.get_logger(__name__)
+COUNT_EVERY_SECONDS = 2.0
 WRITER_PATIENCE_SECONDS = 600.0  # how long a job waits for a database that went away
 
 
@@ -97,7 +99,8 @@ def _send(tenant: Tenant, claimed: Sequence[Claimed], token: UUID, now: datetime
     finally:
         if not writer.finish(WRITER_PATIENCE_SECONDS, abandon=not complete):
             log.error("ledger.abandoned", token=str(token), waited_seconds=WRITER_PATIENCE_SECONDS)
-        _apply_stops(writer)
+        _apply_stops(writer, halts)
+        _count_tries(writer, halts)
     log.info(
         "job.done",
         tenant_id=tenant.pk,
@@ -125,11 +128,14 @@ def _run_lanes(lanes: Iterable[delivery.Lane], writer: LedgerWriter, halts: deli
     ]
     for thread in threads:
         thread.start()
-    drained_by = math.inf
+    drained_by, counted_at = math.inf, time.monotonic()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.5)
-            _apply_stops(writer)
+            _apply_stops(writer, halts)
+            if time.monotonic() > counted_at + COUNT_EVERY_SECONDS:
+                _count_tries(writer, halts)
+                counted_at = time.monotonic()
             if stopping.is_set():
                 drained_by = min(drained_by, time.monotonic() + settings.DRAIN_SECONDS)
             if time.monotonic() > drained_by:
@@ -150,11 +156,33 @@ def _work(waiting: SimpleQueue[delivery.Lane], writer: LedgerWriter, halts: deli
             log.exception("lane.broken", mailbox_id=lane.mailbox_id)
 
 
-def _apply_stops(writer: LedgerWriter) -> None:
-    """Turn what the lanes reported into stops, one for each thing that is to stop; later when the database is away."""
+def _count_tries(writer: LedgerWriter, halts: delivery.Halts) -> None:
+    """Write down what the lanes tried at each account; who turns out to be out is tried no more by this job."""
+    tallies: defaultdict[int, circuits.Tally] = defaultdict(circuits.Tally)
+    while writer.tries:
+        account_id, is_broken, milliseconds = writer.tries.popleft()
+        tallies[account_id].add(is_broken, milliseconds)
+    if not tallies:
+        return
+    try:
+        opened = circuits.note(writer.tenant_id, tallies, actor=SYSTEM)
+        halts.accounts |= opened
+        halts.out |= opened
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("tries.not_counted", accounts=len(tallies), error=str(error).strip()[:200])
+        connection.close()
+
+
+def _apply_stops(writer: LedgerWriter, halts: delivery.Halts) -> None:
+    """Turn what the lanes reported into stops, one for each thing that is to stop; later when the database is away.
+
+    A connection that broke says nothing of a mailbox whose account is out: it has left by another one meanwhile.
+    """
     by_mailbox: dict[tuple[int, str], delivery.Stop] = {}
     while writer.stops:
         stop = writer.stops.popleft()
+        if stop.level in ("connection", "silence") and stop.account_id in halts.out:
+            continue
         by_mailbox.setdefault((stop.mailbox_id, stop.level), stop)
     for stop in by_mailbox.values():
         try:

@@ -219,6 +219,9 @@ class Book:
     def stop(self, stop: delivery.Stop) -> None:
         self.stops.append(stop)
 
+    def tried(self, account_id: int, is_broken: bool, milliseconds: int) -> None:
+        """One mail by hand says too little of its account."""
+
     def cleared(self, mailbox_id: int) -> None:
         with connection.cursor() as cursor:
             outcomes.clear(cursor, [mailbox_id])

@@ -68,7 +68,8 @@ class LedgerWriter(threading.Thread):
 
     While the database is away it keeps what was said and tries again; a thread that waits
     for `committing` longer than its lease gets False, and no dot leaves. Stops are not
-    written here: they wait in `stops` for the job's own thread, which calls services.
+    written here: they wait in `stops` for the job's own thread, which calls services, as
+    what was tried at each account does in `tries`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class LedgerWriter(threading.Thread):
         super().__init__(name="ledger-writer", daemon=True)
         self.tenant_id, self.token, self.policy, self.gaps, self.course = tenant_id, token, policy, gaps, course
         self.stops: deque[Stop] = deque()
+        self.tries: deque[tuple[int, bool, int]] = deque()
         self.commits = 0
         self.counts: dict[str, int] = {}
         self._said: deque[Request | Outcome | Stop | int] = deque()
@@ -119,6 +121,9 @@ class LedgerWriter(threading.Thread):
     def cleared(self, mailbox_id: int) -> None:
         self._cleared.append(mailbox_id)
         self._wake.set()
+
+    def tried(self, account_id: int, is_broken: bool, milliseconds: int) -> None:
+        self.tries.append((account_id, is_broken, milliseconds))
 
     # The thread itself.
 

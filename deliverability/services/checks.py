@@ -17,14 +17,15 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from deliverability.dns import checks, dmarc, mx, spf, verdict
+from deliverability.dns import checks, dmarc, mx, spf, standby, verdict
 from deliverability.dns.findings import Finding, found, worst
 from deliverability.dns.records import Wanted
 from deliverability.dns.resolver import RUN_SECONDS, Resolver
 from deliverability.models import DomainCheck
 from mailboxes import hosts
-from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
+from mailboxes.models import Mailbox, ProviderAccount, SendingDomain, Standby
 from mailboxes.services import domains as sending_domains
+from mailboxes.services import routes
 from outreach.common import repeating
 from outreach.common.errors import BadInput
 from tenants.services.actors import Actor
@@ -52,6 +53,7 @@ class Question:
     domain_id: int
     wanted: Wanted
     is_retired: bool = False
+    standbys: tuple[standby.Asked, ...] = ()
 
 
 @dataclass(slots=True)
@@ -97,10 +99,12 @@ def run(domains: Iterable[SendingDomain], resolver: Resolver, *, actor: Actor, n
     for row in {row.tenant_id: row for row in rows}.values():
         actor.require("deliverability.check", row)
     result = Result()
-    for question, findings in _answers(questions(rows), resolver):
+    for question, findings, ways in _answers(questions(rows), resolver):
         check = keep(question.domain_id, findings, actor=actor, now=now, result=result)
         if check is not None:
             result.checks[check.domain_id] = check
+            if ways:
+                routes.note_ready(check.domain, ways, actor=actor, now=now)
     return result
 
 
@@ -140,8 +144,20 @@ def forget(tenant_id: int, *, now: datetime) -> int:
 
 
 def questions(domains: Sequence[SendingDomain]) -> list[Question]:
-    """What to ask for these domains, in two queries for all of them."""
-    return [Question(row.pk, wanted, row.state == SendingDomain.State.RETIRED) for row, wanted in wanted_of(domains)]
+    """What to ask for these domains, in three queries for all of them."""
+    named: dict[int, list[standby.Asked]] = defaultdict(list)
+    for entry in Standby.objects.filter(domain__in=[row.pk for row in domains]).select_related("account"):
+        named[entry.domain_id].append(_asked(entry.account))
+    return [
+        Question(row.pk, wanted, row.state == SendingDomain.State.RETIRED, tuple(named[row.pk]))
+        for row, wanted in wanted_of(domains)
+    ]
+
+
+def _asked(account: ProviderAccount) -> standby.Asked:
+    terms = hosts.spf_terms(account.host, account.spf_terms)
+    named = account.options.get("dkim_selectors", ())
+    return standby.Asked(account.pk, str(account), terms, tuple(map(str, named)) if isinstance(named, list) else ())
 
 
 def wanted_of(domains: Sequence[SendingDomain]) -> Iterator[tuple[SendingDomain, Wanted]]:
@@ -170,19 +186,30 @@ def wanted_of(domains: Sequence[SendingDomain]) -> Iterator[tuple[SendingDomain,
         )
 
 
-def _answers(asked: Sequence[Question], resolver: Resolver) -> Iterator[tuple[Question, list[Finding]]]:
-    """The findings of each question as they come in."""
+Ways = dict[int, tuple[bool | None, str]]  # of each standby: whether it is ready, and why
+
+
+def _answers(asked: Sequence[Question], resolver: Resolver) -> Iterator[tuple[Question, list[Finding], Ways]]:
+    """The findings of each question, and what they say of its standbys, as they come in."""
     if not asked:
         return
     threads = ThreadPoolExecutor(min(len(asked), settings.DNS_CHECKS_AT_ONCE), thread_name_prefix="dns")
     try:
-        running: dict[Future[list[Finding]], Question] = {
-            threads.submit(look, question, resolver): question for question in asked
+        running: dict[Future[tuple[list[Finding], Ways]], Question] = {
+            threads.submit(_look, question, resolver): question for question in asked
         }
         for done in as_completed(running):
-            yield running[done], done.result()
+            yield running[done], *done.result()
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def _look(question: Question, resolver: Resolver) -> tuple[list[Finding], Ways]:
+    """As `look`, and at each standby."""
+    fresh, wanted = resolver.fresh(), question.wanted
+    envelope = wanted.return_path or wanted.domain
+    ways = {asked.account_id: standby.check(fresh, wanted.domain, envelope, asked) for asked in question.standbys}
+    return look(question, resolver), ways
 
 
 def look(question: Question, resolver: Resolver) -> list[Finding]:

@@ -12,10 +12,11 @@ from mailboxes.admin import (
     quarantine,
     quotas,
     ramps,
+    routes,
     uploads,
 )
 
 __all__ = [
     "allowances", "domain_ramps", "domains", "editing", "imports", "mailboxes", "pools", "providers", "quarantine",
-    "quotas", "ramps", "uploads",
+    "quotas", "ramps", "routes", "uploads",
 ]  # fmt: skip

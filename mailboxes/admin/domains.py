@@ -20,8 +20,9 @@ from unfold.widgets import (
 )
 
 from mailboxes.admin.domain_ramps import RAMP_ACTIONS, DomainRampPage
+from mailboxes.admin.routes import RouteForm
 from mailboxes.models import Mailbox, SendingDomain
-from mailboxes.services import domains
+from mailboxes.services import domains, routes
 from tenants.admin.columns import labelled, link_to, since
 from tenants.models import Tenant
 from tenants.services import actors
@@ -92,6 +93,7 @@ class DomainPages(DomainRampPage):
         (None, {"fields": ("name", "organisational", "tenant", "mailbox_list", "sending_list", "stopped_list")}),
         (gettext_lazy("State"), {"fields": ("state_label", "state_reason", "checked_at", "check_due_at")}),
         (gettext_lazy("Volume"), {"fields": ("hourly_cap", "daily_cap", "ramp", "ramp_cap", "last_sent")}),
+        (gettext_lazy("When an account is out"), {"fields": ("standby_list",)}),
         (gettext_lazy("DNS"), {"fields": ("dkim_selectors", "tracking_host", "return_path")}),
         (
             gettext_lazy("Registration"),
@@ -120,7 +122,12 @@ class DomainPages(DomainRampPage):
 
     def get_urls(self):
         view = self.admin_site.admin_view(self.facts)
-        return [path("<int:pk>/facts/", view, name="mailboxes_sendingdomain_facts"), *super().get_urls()]
+        route = self.admin_site.admin_view(self.route)
+        return [
+            path("<int:pk>/facts/", view, name="mailboxes_sendingdomain_facts"),
+            path("<int:pk>/route/", route, name="mailboxes_sendingdomain_route"),
+            *super().get_urls(),
+        ]
 
     @admin.display(description=gettext_lazy("mailboxes"), ordering="n_mailboxes")
     def mailbox_list(self, row):
@@ -133,6 +140,15 @@ class DomainPages(DomainRampPage):
     @admin.display(description=gettext_lazy("quarantined or held"))
     def stopped_list(self, row):
         return link_to("mailboxes_mailbox", row.n_stopped, domain__id__exact=row.pk, condition="stopped")
+
+    @admin.display(description=gettext_lazy("stand in"))
+    def standby_list(self, row):
+        standbys = list(row.standbys.all())
+        ready = sum(bool(each.ready) for each in standbys)
+        if not standbys:
+            return _("no permitted standby: an outage means waiting")
+        text = _("%(ready)d of %(count)d may") % {"ready": ready, "count": len(standbys)}
+        return link_to("mailboxes_standby", text, domain__id__exact=row.pk)
 
     @admin.display(description=gettext_lazy("a day"))
     def cap(self, row):
@@ -176,6 +192,22 @@ class DomainPages(DomainRampPage):
 
         return self.form_page(request, form, title=_("Change the domain %s") % row, save=save, done=_("Saved."))
 
+    def route(self, request: Any, pk: int) -> HttpResponse:
+        """Say which accounts stand in while those of its mailboxes are out."""
+        row = self.row_of(request, pk)
+        if not request.actor.can("mailboxes.set_account_state", row.tenant_id):
+            raise PermissionDenied
+        form = RouteForm(request.POST or None, domain=row)
+
+        def save(values: dict[str, Any]) -> SendingDomain:
+            routes.set_route(row, form.chosen(values), actor=request.actor, reason=values["reason"])
+            return row
+
+        done = _("Saved. The check of the domain says soon who may stand in.")
+        return self.form_page(
+            request, form, title=_("Who stands in for the accounts of %s") % row, save=save, done=done
+        )
+
     def row_of(self, request: Any, pk: int) -> SendingDomain:
         """The row, for who may see it."""
         if not self.has_view_permission(request):
@@ -192,6 +224,9 @@ class DomainPages(DomainRampPage):
             may_change = request.actor.can("mailboxes.import", row.tenant_id)
             if may_change and row.state != SendingDomain.State.RETIRED:
                 extra["facts_url"] = reverse("admin:mailboxes_sendingdomain_facts", args=[row.pk])
+            may_route = request.actor.can("mailboxes.set_account_state", row.tenant_id)
+            if may_route and row.state != SendingDomain.State.RETIRED:
+                extra["route_url"] = reverse("admin:mailboxes_sendingdomain_route", args=[row.pk])
             if row.state == SendingDomain.State.RETIRED:
                 extra["retired"] = {
                     "last_sent": domains.last_sent([row]).get(row.pk),

@@ -107,7 +107,8 @@ class MailboxAdmin(EditsMany, Exports, QuarantinePage, RampPage):
         "last_sent", "message_list",
     )  # fmt: skip
     list_filter = ("state", "hold", ConditionFilter, TagFilter, "tenant")
-    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact", "ramp__id__exact", "quota_group__id__exact")
+    linked_by = ("pool__id__exact", "domain__id__exact", "home__id__exact", "ramp__id__exact", "quota_group__id__exact",
+                 "standby__id__exact")  # fmt: skip
     list_select_related = ("pool", "tenant")
     search_fields = ("address_key", "display_name", "tags")
     exported, exported_as, export_permission = exporting.export_mailboxes, "mailboxes", exporting.PERMISSION

@@ -22,7 +22,7 @@ from unfold.widgets import (
 
 from mailboxes import hosts
 from mailboxes.models import ProviderAccount, QuotaGroup
-from mailboxes.services import providers, quotas
+from mailboxes.services import circuits, providers, quotas
 from tenants.admin.base import TenantAdmin
 from tenants.admin.columns import labelled, link_to
 from tenants.models.records import BASES
@@ -80,10 +80,10 @@ class BasesForm(forms.Form):
 class ProviderAccountAdmin(TenantAdmin):
     area = "mailboxes"
     list_display = (
-        "server", "state_label", "tenant", "security", "mailbox_list", "hourly_cap", "quota_group", "blocked_until",
-        "state_reason",
+        "server", "state_label", "circuit", "tenant", "kind", "mailbox_list", "guest_list", "hourly_cap",
+        "blocked_until", "state_reason",
     )  # fmt: skip
-    list_filter = ("state", "security", "tenant")
+    list_filter = ("state", "circuit", "kind", "tenant")
     list_select_related = ("tenant", "quota_group")
     search_fields = ("host",)
     linked_by = ("quota_group__id__exact",)
@@ -96,6 +96,7 @@ class ProviderAccountAdmin(TenantAdmin):
         (_("What SPF has to cover"), {"fields": ("spf",)}),
         (_("What its host allows"), {"fields": ("bases_allowed", "bases_link", "bases_on")}),
         (_("State"), {"fields": ("state_label", "state_reason", "blocked_until", "created_at")}),
+        (_("Its own results"), {"fields": ("circuit", "failures", "probe_at", "last_hour", "guest_list", "routes")}),
     )
     actions = ("pause", "suspend", "activate", "set_bases", "set_spf_terms")
     targets = {"pause": "paused", "suspend": "suspended", "activate": "active"}
@@ -103,7 +104,11 @@ class ProviderAccountAdmin(TenantAdmin):
     state_label = labelled("state", _("state"))
 
     def get_queryset(self, request):
-        return super().get_queryset(request).annotate(n_mailboxes=Count("mailboxes"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(n_mailboxes=Count("mailboxes", distinct=True), n_guests=Count("guests", distinct=True))
+        )
 
     @admin.display(description=_("server"), ordering="host")
     def server(self, row):
@@ -112,6 +117,22 @@ class ProviderAccountAdmin(TenantAdmin):
     @admin.display(description=_("mailboxes"), ordering="n_mailboxes")
     def mailbox_list(self, row):
         return link_to("mailboxes_mailbox", row.n_mailboxes, home__id__exact=row.pk)
+
+    @admin.display(description=_("mailboxes that it stands in for"), ordering="n_guests")
+    def guest_list(self, row):
+        return link_to("mailboxes_mailbox", row.n_guests, standby__id__exact=row.pk)
+
+    @admin.display(description=_("stands in for"))
+    def routes(self, row):
+        return link_to("mailboxes_standby", _("%d domains") % row.routes.count(), account__id__exact=row.pk)
+
+    @admin.display(description=_("last hour"))
+    def last_hour(self, row):
+        found = circuits.health([row.pk]).get(row.pk)
+        if not found:
+            return _("nothing was tried")
+        text = _("%(tries)d tries, %(broken)d broken, %(mean_ms)d ms on average, %(longest_ms)d at most") % found
+        return link_to("mailboxes_accountminute", text, account__id__exact=row.pk)
 
     @admin.display(description=_("counted hours"))
     def hours(self, row):
@@ -183,7 +204,8 @@ class ProviderAccountAdmin(TenantAdmin):
 
     @admin.action(description=_("Put back to work"), permissions=["set_state"])
     def activate(self, request, queryset):
-        return self.each(request, queryset, providers.activate)
+        question = _("Their mail is planned again. After a suspension, write what the host answered.")
+        return self.ask(request, queryset, providers.activate, question=question)
 
     def has_set_bases_permission(self, request):
         return request.actor.can("mailboxes.set_bases")

@@ -11,10 +11,12 @@ from mailboxes.models.quarantine import QuarantineCase, Retirement
 from mailboxes.models.quotas import QuotaGroup, ReceiverDomain, ReceiverLimit
 from mailboxes.models.ramps import DomainRampDay, RampDay, RampPlan
 from mailboxes.models.rotation import Rotation
+from mailboxes.models.routes import AccountMinute, Standby
 from mailboxes.models.sign_ins import SignInTest
 from mailboxes.models.uploads import Upload, UploadPart
 
 __all__ = [
+    "AccountMinute",
     "Allowance",
     "AllowanceReturn",
     "DomainRampDay",
@@ -35,6 +37,7 @@ __all__ = [
     "Rotation",
     "SendingDomain",
     "SignInTest",
+    "Standby",
     "Upload",
     "UploadPart",
 ]

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from datetime import date
 
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.timezone import now
 
 from mailboxes import hosts
 from mailboxes.models import Mailbox, ProviderAccount, SendingDomain
+from mailboxes.services import routes
 from outreach.common import hooks, repeating
 from outreach.common.errors import BadInput
 from tenants.models.records import BASES, HTTPS
@@ -25,10 +27,14 @@ def _stop(account: ProviderAccount, state: str, actor: Actor, reason: str) -> Pr
     before = account.state
     account.move_to(state)
     account.state_reason = reason
-    account.save(update_fields=["state", "state_reason"])
+    account.circuit, account.probe_at = ProviderAccount.Circuit.CLOSED, None
+    account.save(update_fields=["state", "state_reason", "circuit", "probe_at"])
+    if state == ProviderAccount.State.SUSPENDED:
+        hooks.call("mailboxes.account_suspended", account=account, actor=actor, reason=reason)
     # Locked in id order, as everywhere, before any of their messages.
-    boxes = Mailbox.objects.filter(home=account).order_by("pk").select_for_update(no_key=True)
+    boxes = Mailbox.objects.filter(Q(home=account) | Q(standby=account)).order_by("pk").select_for_update(no_key=True)
     hooks.call("mailboxes.withdrawn", mailbox_ids=list(boxes.values_list("pk", flat=True)), reason=reason)
+    routes.settle(account.tenant_id, actor=actor)
     audit.record(actor, f"account.{state}", account, reason=reason, before=before, after=state)
     return account
 
@@ -41,7 +47,11 @@ def pause(account: ProviderAccount, *, actor: Actor, reason: str) -> ProviderAcc
 
 @repeating.atomic
 def suspend(account: ProviderAccount, *, actor: Actor, reason: str) -> ProviderAccount:
-    """As pause, for an account that its host or we have closed."""
+    """As pause, for an account that its host or we have closed; no standby takes its mail.
+
+    The running campaigns of all pools that have a mailbox there pause with the reason: what is left of them would carry
+    the same mail round an enforcement.
+    """
     return _stop(account, ProviderAccount.State.SUSPENDED, actor, reason)
 
 
@@ -49,10 +59,15 @@ def suspend(account: ProviderAccount, *, actor: Actor, reason: str) -> ProviderA
 def activate(
     account: ProviderAccount, *, actor: Actor, reason: str = "", approval: int | None = None
 ) -> ProviderAccount:
-    """Its mailboxes are planned again from the next run on; a block by time is lifted too. Raises NeedsApproval."""
+    """Its mailboxes are planned again from the next run on; a block by time is lifted too.
+
+    After a suspension `reason` has to say what the host answered. Raises BadInput, NeedsApproval.
+    """
     actor.require("mailboxes.set_account_state", account)
     account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
     before = account.state
+    if before == ProviderAccount.State.SUSPENDED and not reason.strip():
+        raise BadInput("Write what the host answered: its word lifts a suspension, not ours.", field="reason")
     account.move_to(ProviderAccount.State.ACTIVE)
     used = approvals.require(actor, "account.reopen", account, approval=approval)
     account.state_reason, account.blocked_until = reason, None

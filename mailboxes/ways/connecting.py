@@ -25,13 +25,19 @@ def connector(way: Way) -> Callable[[], Transport]:
 
 
 def smtp(way: Way) -> Transport:
-    """A submission server, signed in to by the mailbox."""
+    """A submission server, signed in to by the mailbox; by the account itself for mailboxes that are at home elsewhere.
+
+    What a mailbox signs in with is its own host's, and no other server ever sees it.
+    """
+    username, password = way.username, way.password()
+    if way.is_guest:
+        username, password = str(way.options.get("username", "")), way.secret()
     login = Login(
         host=way.host,
         port=way.port,
         security=way.security,
-        username=way.username,
-        password=way.password(),
+        username=username,
+        password=password,
         ehlo_name=settings.EHLO_NAME,
         allow_loopback=settings.SMTP_ALLOW_LOOPBACK,
     )

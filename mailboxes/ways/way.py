@@ -32,10 +32,11 @@ class Way:
     sealed_secret: bytes = field(repr=False)
     account_seal_ref: str
     signs_dkim: bool
+    is_guest: bool
 
     def password(self) -> str:
-        """Of the mailbox, "" where it has none. Raises SealBroken."""
-        if not self.sealed_password:
+        """Of the mailbox, "" where it has none, and for an account that is not its own. Raises SealBroken."""
+        if self.is_guest or not self.sealed_password:
             return ""
         place = MAILBOX_PASSWORD.place(self.tenant_id, self.seal_ref)
         return sealing.keyring().open(self.sealed_password, place).decode()
@@ -50,8 +51,9 @@ class Way:
 
 # What `of_rows` reads of a mailbox `b` and of the account `a` that it leaves by, in the order of Way.
 COLUMNS = """b.tenant_id, b.id, b.address, b.username, b.sealed_password, b.seal_ref::text, a.id, a.kind, a.name,
-    a.host, a.port, a.security, a.region, a.options, a.sealed_secret, a.seal_ref::text, a.signs_dkim"""
-WIDTH = 17
+    a.host, a.port, a.security, a.region, a.options, a.sealed_secret, a.seal_ref::text, a.signs_dkim,
+    b.home_id <> a.id"""
+WIDTH = 18
 
 
 def of_row(row: tuple[Any, ...]) -> Way:

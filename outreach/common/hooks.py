@@ -23,6 +23,8 @@ _HOOKS: dict[str, list[Callable[..., Any]]] = {
     "mailboxes.brake_pulled": [],
     "mailboxes.bases_changed": [],
     "mailboxes.cap_lowered": [],
+    "mailboxes.bases_needed": [],
+    "mailboxes.account_suspended": [],
     "mailboxes.counting_clean": [],
     "mailboxes.moved": [],
     "mailboxes.counting_waiting": [],

@@ -30,6 +30,7 @@ APPEND_ONLY = (
     "mailboxes_provideraccountevent",
     "mailboxes_rampplanevent",
     "mailboxes_sendingdomainevent",
+    "mailboxes_standbyevent",
     "campaigns_basisruleevent",
     "campaigns_campaignevent",
     "campaigns_contactlistevent",

@@ -33,6 +33,7 @@ NEEDLESS = {
             "check_now", "block", "unblock", "retire", "start_ramp", "leave_ramp", "add",
         )),
         *(f"console mailboxes.ProviderAccount {name}" for name in ("pause", "suspend", "activate", "set_spf_terms")),
+        "command route set", "console mailboxes.SendingDomain route", "cron probe_accounts",
         *(f"console mailboxes.Retirement {name}" for name in ("assign", "give_up")),
         *(f"console mailboxes.{name} add" for name in ("RampPlan", "QuotaGroup", "ReceiverLimit", "Upload")),
         *(f"console mailboxes.{name}" for name in ("Import roll_back", "Upload confirm", "Upload discard")),
@@ -75,7 +76,7 @@ NEEDLESS = {
             "Invitation revoke", "Invitation add", "Membership end", "Membership add", "SignedIn end", "Tenant add",
             "User shut_out", "User let_in", "User sign_out", "User new_password", "User renew", "User add",
         )),
-        *(f"cron {name}" for name in ("months", "forget_undo", "forget_checks", "forget_uploads")),
+        *(f"cron {name}" for name in ("months", "forget_undo", "forget_checks", "forget_uploads", "tidy_circuits")),
     ],
     RUNS: ["command demo", "command up", "command worker"],
 }  # fmt: skip

@@ -35,6 +35,7 @@ from campaigns.services import uploads as contact_uploads
 from deliverability.dns.findings import found
 from deliverability.models import DomainCheck, VerifierUse
 from mailboxes.models import (
+    AccountMinute,
     Allowance,
     AllowanceReturn,
     BulkEdit,
@@ -52,6 +53,7 @@ from mailboxes.models import (
     Rotation,
     SendingDomain,
     SignInTest,
+    Standby,
     Upload,
 )
 from mailboxes.services import undo, uploads
@@ -166,6 +168,9 @@ class World:
                 tenant=self.tenant, scope="mailbox_day", key=box.pk, period_start=today, cap=40, reserved=7
             )
             Rotation.objects.create(tenant=self.tenant, mailbox=box, virtual_time=1.5)
+        domain, account = self.mailboxes[0].domain, self.mailboxes[0].home
+        Standby.objects.create(tenant=self.tenant, domain=domain, account=account, position=1, ready=True)
+        AccountMinute.objects.create(tenant=self.tenant, account=account, minute=now(), tries=5, broken=1, total_ms=90)
         plan = RampPlan.objects.create(tenant=self.tenant, name="standard")
         Mailbox.objects.filter(pk=self.mailboxes[-1].pk).update(ramp=plan, ramp_cap=12)
         for n, (kind, reason, sent) in enumerate([("start", "started", 10), ("rise", "used", None)]):

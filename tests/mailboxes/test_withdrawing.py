@@ -143,7 +143,7 @@ def test_an_account_stops_with_all_its_mailboxes_and_starts_again(db, calls):
     with pytest.raises(InvalidMove):
         providers.pause(account, actor=SYSTEM, reason="again")
     providers.suspend(account, actor=SYSTEM, reason="closed")
-    providers.activate(account, actor=SYSTEM)
+    providers.activate(account, actor=SYSTEM, reason="ticket 7: open again")
 
     account.refresh_from_db()
     assert (account.state, account.state_reason) == ("active", "")

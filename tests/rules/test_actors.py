@@ -39,6 +39,7 @@ READS = {
     "deliverability.receivers.ask", "deliverability.receivers.known",
     "deliverability.validation.last", "deliverability.validation.names_of", "deliverability.validation.verdicts",
     "deliverability.verifying.chosen", "deliverability.verifying.is_wanted", "deliverability.verifying.price",
+    "mailboxes.circuits.attempt", "mailboxes.circuits.due", "mailboxes.circuits.health",
     "mailboxes.capacity.load", "mailboxes.capacity.standard_plan",
     "mailboxes.quarantine.open_case", "mailboxes.quarantine.probation", "mailboxes.reserves.brake_of",
     "mailboxes.reserves.candidates", "mailboxes.reserves.foresee", "mailboxes.reserves.growing_of",
@@ -122,6 +123,8 @@ PARTS = {
     "mailboxes.ramp.come_back",  # part of a release from quarantine
     "deliverability.receivers.look_up",  # of a validation, or of learn; DNS is no tenant's
     "deliverability.checks.forget",  # keeps the time for which checks are kept
+    "mailboxes.circuits.tidy",  # keeps the time for which minutes are kept
+    "mailboxes.routes.wake",  # part of a circuit that closes
     "mailboxes.domains.locked",
     "mailboxes.domains.mailboxes_of",
     "mailboxes.undo_domains.restore",  # imports.roll_back has asked

@@ -96,6 +96,8 @@ def test_who_listens_to_what():
         "mailboxes.brake_pulled": ["campaigns.hooks.brake_pulled"],
         "mailboxes.bases_changed": ["campaigns.hooks.bases_changed"],
         "mailboxes.cap_lowered": ["campaigns.hooks.mailbox_cap_lowered"],
+        "mailboxes.bases_needed": ["campaigns.hooks.bases_needed"],
+        "mailboxes.account_suspended": ["campaigns.hooks.account_suspended"],
         "mailboxes.counting_clean": ["campaigns.hooks.counting_clean"],
         "mailboxes.moved": ["campaigns.hooks.mailbox_cap_lowered"],
         "mailboxes.counting_waiting": ["campaigns.hooks.counting_waiting"],
