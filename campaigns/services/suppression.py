@@ -51,8 +51,7 @@ def covering(text: str) -> list[bytes]:
     keyed = hasher()
     try:
         if "@" in text:
-            address = addresses.parse(text)
-            return [keyed.address(address.key), *contacts.domain_hashes(keyed, address.domain)]
+            return contacts.hashes(keyed, addresses.parse(text))
         domain = addresses.parse_domain(text.removeprefix("*."))
     except BadInput:
         return []
