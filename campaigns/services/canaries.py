@@ -23,8 +23,8 @@ CHUNK = 50_000  # people let go in one transaction
 SLACK = timedelta(hours=2)  # the first mails need their time too
 RECIPIENT_REASONS = sorted(replies.HARD | {"mailboxfull", "suspend"})  # final refusals that are about the person
 
-# An import counts as mailed as soon as anybody it brought got a mail, from any campaign and any list; but for one that a
-# canary is about, or was to no good end, that has to end well first: else the next campaign would be a way round it.
+# An import counts as mailed as soon as anybody it brought got a mail, from any campaign and any list; but where there
+# were canaries about it, one has to have passed: else the next campaign would be a way round them.
 NEVER_MAILED = """
 WITH groups AS (
     SELECT coalesce(ct.first_import_id, 0) AS id, count(*) AS people
