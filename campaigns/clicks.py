@@ -9,17 +9,39 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import unescape
+from urllib.parse import urlsplit, urlunsplit
+
+import idna
+from django.utils.encoding import iri_to_uri
 
 MOST = 200  # links of one wording
+# A tag that never closes is given up where the next one begins: else each would be read to the end of the wording.
 HREF = re.compile(
-    r"""(<a\b[^>]*?\shref\s*=\s*)(?:"(https?://[^"{}<>\s]+)"|'(https?://[^'{}<>\s]+)')""", re.IGNORECASE | re.DOTALL
+    r"""(<a\b(?:[^<>]|<(?!a\b))*?\shref\s*=\s*)(?:"(https?://[^"{}<>\s]+)"|'(https?://[^'{}<>\s]+)')""",
+    re.IGNORECASE | re.DOTALL,
 )
+UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff\\]")
 
 
 def links(html: str) -> tuple[str, ...]:
     """The addresses that the wording's links lead to, each once, in their order."""
     found = dict.fromkeys(unescape(double or single) for _before, double, single in HREF.findall(html))
     return tuple(found)[:MOST]
+
+
+def location(url: str) -> str | None:
+    """The address as a Location header has it, in ASCII; None for one that can't stand there, as with a line break."""
+    if UNSAFE.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if not host.isascii():
+            name = idna.encode(host, uts46=True).decode("ascii")
+            url = urlunsplit(parts._replace(netloc=name if port is None else f"{name}:{port}"))
+    except ValueError:  # what IDNA refuses is one of these
+        return None
+    return iri_to_uri(url)
 
 
 def name_of(number: int) -> str:

@@ -23,6 +23,7 @@ OPERATE = READ | {
 MANAGE = OPERATE | {
     "tenants.approve",
     "tenants.audit",
+    "campaigns.erase",
     "campaigns.export",
     "campaigns.lift",
     "campaigns.set_basis_rules",

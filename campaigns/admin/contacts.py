@@ -14,7 +14,7 @@ from campaigns.admin.bulk import ActsOnMany, TagFilter
 from campaigns.admin.conversations import AnsweredForm, ReleaseForm
 from campaigns.admin.searching import IndexedSearch
 from campaigns.models import Enrolment, Suppression
-from campaigns.services import conversations, exporting, replies, suppression
+from campaigns.services import conversations, erasing, exporting, replies, suppression
 from tenants.admin.base import ReadOnlyInline, TenantAdmin
 from tenants.admin.columns import labelled, link_to, row_link
 from tenants.admin.exporting import Exports
@@ -56,7 +56,7 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
     sortable_by = ()
     inlines = (EnrolmentInline,)
     change_form_outer_before_template = "console/why_contact.html"
-    actions = ("mark_answered", "release", "tag", "untag", "add_to_list", "remove_from_list", "export")
+    actions = ("mark_answered", "release", "tag", "untag", "add_to_list", "remove_from_list", "export", "erase")
     exported, exported_as = exporting.export_contacts, "contacts"
     fieldsets = (
         (
@@ -144,6 +144,17 @@ class ContactPages(ActsOnMany, Exports, IndexedSearch, TenantAdmin):
     def release(self, request, queryset):
         question = _("Campaigns write to these people again. What their answer ended stays ended.")
         return self.ask(request, queryset, conversations.release, question=question, form_class=ReleaseForm)
+
+    @admin.action(description=_("Erase"), permissions=["erase"])
+    def erase(self, request, queryset):
+        question = _(
+            "Names, addresses and all else that is known of these people go for good, and what waits for them is "
+            "cancelled. Their addresses stay blocked by a hash that nobody can read."
+        )
+        return self.ask(request, queryset, erasing.erase, question=question)
+
+    def has_erase_permission(self, request):
+        return request.actor.can("campaigns.erase")
 
     def has_converse_permission(self, request):
         return request.actor.can("campaigns.converse")

@@ -13,8 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from campaigns.models import Contact, ContactList, Enrolment, Message, Suppression, SuppressionList
-from campaigns.services import conversations, replies, suppression, suppression_lists
-from outreach.common import addresses
+from campaigns.services import contacts, conversations, replies, suppression, suppression_lists
 from outreach.common.errors import BadInput
 from tenants.api.base import ReadOnlyTenantViewSet
 from tenants.api.filters import IdFilter, before, choice, since
@@ -163,7 +162,7 @@ class ContactFilters(filters.FilterSet):
     def by_email(self, rows: QuerySet, name: str, value: str) -> QuerySet:
         """The one contact of that address, in whatever way it is written."""
         try:
-            return rows.filter(email_key=addresses.parse(value).key)
+            return rows.filter(email_key__in=contacts.keys_of(value))
         except BadInput as error:
             raise serializers.ValidationError({name: [str(error)]}) from error
 

@@ -14,8 +14,9 @@ from tenants.models import TenantForeignKey, TenantOwned
 class Canary(Moves, TenantOwned):
     """A campaign to people of whom nobody was ever written to begins with `size` of them; the rest waits.
 
-    `groups` are the imports that were never mailed (0: contacts of none). Who is among the first is decided by a hash
-    of campaign and contact that is at most `threshold`, so that it is neither the top of a file nor anybody's choice.
+    `groups` are the imports that were never mailed, or whose canaries did not pass (0: contacts of none). Who is among
+    the first is decided by a hash of campaign and contact that is at most `threshold`, so that it is neither the top of
+    a file nor anybody's choice.
     Mail planned from `since` on counts; after a failure that a person saw to, it begins anew with others.
     """
 

@@ -29,10 +29,10 @@ from campaigns.models import Campaign, Contact, Enrolment, ListEntry, Message, S
 from campaigns.pipeline import loading, renderer
 from campaigns.pipeline.explain_person import Person, Place
 from campaigns.required_fields import required_fields
-from campaigns.services import suppression
+from campaigns.services import contacts, suppression
 from campaigns.templating import compile_step
 from mailboxes.models import Mailbox
-from outreach.common import addresses, isolation, tokens
+from outreach.common import isolation, tokens
 from outreach.common.errors import Missing, NotReady, OutreachError
 from outreach.common.sealing import Keyring
 from tenants.models import Tenant
@@ -153,8 +153,7 @@ def people(campaign: Campaign) -> QuerySet[Contact]:
 
 def find(campaign: Campaign, address: str) -> Contact:
     """The person of that address, in whatever way it is written. Raises BadInput, Missing."""
-    key = addresses.parse(address.strip()).key
-    found = people(campaign).filter(email_key=key).first()
+    found = people(campaign).filter(email_key__in=contacts.keys_of(address)).first()
     if found is None:
         raise Missing(f"{address.strip()} is not in the list of {campaign}.")
     return found

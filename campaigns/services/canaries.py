@@ -23,7 +23,8 @@ CHUNK = 50_000  # people let go in one transaction
 SLACK = timedelta(hours=2)  # the first mails need their time too
 RECIPIENT_REASONS = sorted(replies.HARD | {"mailboxfull", "suspend"})  # final refusals that are about the person
 
-# An import counts as mailed as soon as anybody it brought got a mail, from any campaign and any list.
+# An import counts as mailed as soon as anybody it brought got a mail, from any campaign and any list; but where there
+# were canaries about it, one has to have passed: else the next campaign would be a way round them.
 NEVER_MAILED = """
 WITH groups AS (
     SELECT coalesce(ct.first_import_id, 0) AS id, count(*) AS people
@@ -35,6 +36,8 @@ WHERE NOT EXISTS (
     SELECT FROM campaigns_contact ct JOIN campaigns_message m ON m.contact_id = ct.id
     WHERE ct.tenant_id = %(tenant)s AND m.status IN ('sent', 'uncertain')
       AND CASE g.id WHEN 0 THEN ct.first_import_id IS NULL ELSE ct.first_import_id = g.id END)
+   OR (SELECT count(*) > 0 AND NOT bool_or(k.state = 'passed') FROM campaigns_canary k
+      WHERE k.tenant_id = %(tenant)s AND g.id = ANY (k.groups))
 ORDER BY g.id"""
 
 PICK = """

@@ -27,7 +27,8 @@ def follow(tenant_id: int, message_pk: int, number: int) -> str | None:
     if row is None or row.status not in (Message.Status.SENT, Message.Status.UNCERTAIN, Message.Status.COMMITTING):
         return None
     found = clicks.links((row.variant or row.step).html_body)
-    if number >= len(found):
+    target = clicks.location(found[number]) if number < len(found) else None
+    if target is None:
         return None
     if Click.objects.filter(message_ref=row.pk).count() < MOST:
         early = row.sent_at is not None and now() - row.sent_at < EARLY
@@ -36,9 +37,9 @@ def follow(tenant_id: int, message_pk: int, number: int) -> str | None:
             campaign_id=row.campaign_id,
             message_ref=row.pk,
             number=number,
-            url=found[number][:2000],
+            url=target[:2000],
             is_early=early,
         )
     if row.status == Message.Status.UNCERTAIN:
         outcomes.delivered(row.tenant, [row.pk], actor=SYSTEM)
-    return found[number]
+    return target

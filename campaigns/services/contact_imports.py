@@ -64,9 +64,9 @@ def forget(tenant_id: int) -> int:
 def roll_back(done: ContactImport, *, actor: Actor, reason: str = "") -> RolledBack:
     """Give everybody whom the import changed back what it had before, and remove whom it brought, with list entries.
 
-    What was changed again since stays as it is now. Of the new ones those stay who are enrolled or were mailed, whom
-    another list has, or whom a later import changed; the answer names them. Raises InvalidMove when the import was
-    rolled back already or is too long ago.
+    What was changed again since stays as it is now. Of the new ones those stay who are enrolled or were mailed, who are
+    in conversation, whom another list has, or whom a later import changed; the answer names them. Raises InvalidMove
+    when the import was rolled back already or is too long ago.
     """
     actor.require("campaigns.import_contacts", done)
     with connection.cursor() as cursor:

@@ -110,8 +110,8 @@ FROM contact_stays s JOIN campaigns_contact c ON c.id = s.id GROUP BY s.reason O
 def split_new() -> tuple[str, str]:
     """Statements that tell the import's new people apart: contact_stays (id, reason) and contact_gone (id).
 
-    Whoever is enrolled, was mailed, or is referred to by any other table but lists stays; so does whom another list
-    or a later import has.
+    Whoever is enrolled, was mailed, or is referred to by any other table but lists stays; so does with whom a person
+    talks or who wants to be left alone, which would be forgotten, and whom another list or a later import has.
     """
     used = " OR ".join(
         f"EXISTS (SELECT FROM {table} x WHERE x.{column} = c.id)"  # noqa: S608 (our own names)
@@ -121,6 +121,7 @@ def split_new() -> tuple[str, str]:
 CREATE TEMP TABLE contact_stays ON COMMIT DROP AS
 SELECT * FROM (
     SELECT c.id, CASE WHEN {used} THEN 'enrolled'
+        WHEN c.conversation_since IS NOT NULL OR c.quiet_until > now() THEN 'in conversation'
         WHEN EXISTS (SELECT FROM campaigns_listentry x WHERE x.contact_id = c.id AND x.contact_list_id <> %(list)s)
             THEN 'in another list'
         WHEN EXISTS (SELECT FROM campaigns_importedcontact x WHERE x.contact_ref = c.id AND x.of_id > %(import)s)

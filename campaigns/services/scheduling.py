@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,6 +21,7 @@ from tenants.services.actors import Actor
 log = structlog.get_logger(__name__)
 
 REASON_CHARS = 500
+MOST_AHEAD = timedelta(days=36_525)  # what any zone can still tell
 
 
 @repeating.atomic
@@ -37,6 +38,8 @@ def schedule(
         raise BadInput("at: the time needs its offset, as in 2026-05-01T08:00+02:00.", field="at")
     if at <= now():
         raise BadInput("at: that time has passed; name one to come, or start it now.", field="at")
+    if at > now() + MOST_AHEAD:
+        raise BadInput(f"at: more than {MOST_AHEAD.days:,} days away.", field="at")
     campaign = campaigns.locked(campaign)
     before = campaign.status
     if campaign.status != Campaign.Status.SCHEDULED:

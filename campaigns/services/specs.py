@@ -231,7 +231,7 @@ def _window(window: Any) -> dict[str, Any]:
         values["window_days"] = _days(window["days"])
     if "zone" in window:
         zone = window["zone"]
-        if zone not in ("contact", "tenant") and zone not in available_timezones():
+        if not isinstance(zone, str) or not (zone in ("contact", "tenant") or zone in available_timezones()):
             raise BadInput(
                 f"window.zone: {zone!r} is neither contact, tenant nor an IANA zone as Europe/Kyiv.",
                 field="zone",
@@ -245,12 +245,16 @@ def _window(window: Any) -> dict[str, Any]:
 
 
 def _clock(value: Any, key: str) -> time:
+    wrong = BadInput(f'window.{key}: write a time of day in quotes, as "09:00"; window.zone says where.', field=key)
     try:
-        if isinstance(value, int):  # YAML reads an unquoted 09:30 as minutes in base 60
-            return time(value // 60, value % 60)
-        return time.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f'window.{key}: write a time of day in quotes, as "09:00".', field=key) from error
+        if isinstance(value, int) and not isinstance(value, bool):
+            return time(value // 60, value % 60)  # YAML reads an unquoted 09:30 as minutes in base 60
+        found = time.fromisoformat(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise wrong from error
+    if found.tzinfo is not None:  # the database would drop it and keep the hour
+        raise wrong
+    return found
 
 
 def _days(value: Any) -> list[int]:

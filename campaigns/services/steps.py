@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from campaigns import templating
 from campaigns.models import Campaign, Step, Variant
-from campaigns.services import specs
+from campaigns.services import preflighting, specs
 from outreach.common.errors import BadInput, InvalidMove, Missing
 from tenants.services import approvals, audit
 from tenants.services.actors import Actor
@@ -80,7 +80,8 @@ def revise(
     Mail that is planned or sent keeps the version that it was made with, and so do its variants. The delay counts for
     those whose step before goes out from now on. `spec` is the block of a step as a description has it, whole.
     Raises BadInput; Missing for a position that the campaign does not have; InvalidMove before the launch and after
-    the end; NeedsApproval for a campaign beyond the tenant's line.
+    the end; NeedsApproval for a campaign beyond the tenant's line; NotReady where the new words bring an error that
+    would have kept the campaign from its launch, as a lost privacy notice.
     """
     actor.require("campaigns.start", campaign)
     plan = specs.read_step(spec, position)
@@ -96,11 +97,15 @@ def revise(
         raise Missing(f"{campaign} has no step {position}.")
     digest = specs.digest(plan)
     used = approvals.require(actor, "campaign.revise", campaign, approval=approval, step=position, wording=digest)
+    known = {finding.code for finding in preflighting.look(campaign).errors}
     step = write(campaign, plan, position=position, version=before.version + 1, is_frozen=True)
     for wording in wordings(step):  # unlike a draft's, all of it is sent as it is
         if not wording.text_body.strip() and not wording.html_body.strip():
             raise BadInput(f"{wording.name} has no text and no html; write one of them.", part="text")
         wording.compiled()
+    report = preflighting.look(campaign)
+    report.findings = [finding for finding in report.findings if finding.code not in known]
+    preflighting.require_no_errors(campaign, report, what="be revised so")
     audit.record(
         actor, "step.revised", step, reason=reason, before=before.pk, after=step.version, approval=used and used.pk
     )

@@ -30,6 +30,7 @@ from tenants.services import approvals, audit
 from tenants.services.actors import Actor, visible_to
 
 LONGEST_REASON = 500
+MOST_AHEAD = timedelta(days=10_000)
 LONGEST_ID, LONGEST_PORT = 19, 6  # digits: what has as many names no row
 SPAN, UNITS = re.compile(r"([1-9][0-9]{0,3})([mhd])"), {"m": "minutes", "h": "hours", "d": "days"}
 NAMES: dict[str, str] = {Stop.Scope.TENANT: "slug"}
@@ -280,4 +281,6 @@ def _reason(text: str) -> str:
 def _until(until: datetime | None) -> datetime | None:
     if until is not None and (not is_aware(until) or until <= now()):
         raise BadInput("The end of a stop lies ahead, with its time zone; leave it out for no end.", field="until")
+    if until is not None and until > now() + MOST_AHEAD:
+        raise BadInput(f"until: more than {MOST_AHEAD.days:,} days away; leave it out for no end.", field="until")
     return until

@@ -51,8 +51,7 @@ def covering(text: str) -> list[bytes]:
     keyed = hasher()
     try:
         if "@" in text:
-            address = addresses.parse(text)
-            return [keyed.address(address.key), *contacts.domain_hashes(keyed, address.domain)]
+            return contacts.hashes(keyed, addresses.parse(text))
         domain = addresses.parse_domain(text.removeprefix("*."))
     except BadInput:
         return []
@@ -220,17 +219,18 @@ def lift(row: Suppression, *, actor: Actor, reason: str, approval: int | None = 
     return row
 
 
-@transaction.atomic
-def forget_words(tenant: Tenant, hashes: Sequence[bytes], *, actor: Actor) -> int:
-    """Erase what stands in words beside the entries of these addresses; the hashes stay and hold. How many entries.
+def keep_hashes_alone(tenant: Tenant, hashes: Sequence[bytes], *, via: str) -> int:
+    """Part of an erasure, which records it: the first of these address hashes is blocked from now on, as an opt-out.
 
-    For an erasure: mask, source, proof and the reason of a lifting may name the person.
+    What stands in words beside the tenant's entries of these addresses goes, as mask, source, proof and the reason of
+    a lifting may name the person. Returns how many entries had any. `push` has to follow.
     """
-    actor.require("campaigns.suppress", tenant)
+    block = Suppression(tenant=tenant, scope=Suppression.Scope.TENANT, kind=Suppression.Kind.ADDRESS, hash=hashes[0])
+    block.reason, block.suppression_list, block.via = "opt_out", suppression_lists.of_opt_outs(tenant), via
+    Suppression.objects.bulk_create([block], ignore_conflicts=True)
     rows = Suppression.objects.filter(tenant=tenant, kind=Suppression.Kind.ADDRESS, hash__in=list(hashes))
-    count = rows.update(hint="", source="", proof="", lift_reason="")
-    audit.record(actor, "suppressions.words_erased", tenant, entries=count)
-    return count
+    words = {name: "" for name in ("hint", "source", "proof", "lift_reason")}
+    return rows.exclude(**words).update(**words)
 
 
 @repeating.atomic

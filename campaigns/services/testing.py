@@ -197,14 +197,10 @@ def way(
 
 def is_suppressed(tenant: Tenant, address: str, campaign: Campaign | None) -> bool:
     """Whether any entry covers the address, in whatever scope: asked as for a contact of the tenant."""
-    parsed, keyed = addresses.parse(address), suppression.hasher()
-    person = Contact(
-        tenant=tenant,
-        address_hash=keyed.address(parsed.identity),
-        domain_hashes=contacts.domain_hashes(keyed, parsed.domain),
-    )
-    own, by_platform = suppression.standing(person, campaign=campaign)
-    return bool(own) or by_platform
+    own_hash, *others = contacts.hashes(suppression.hasher(), addresses.parse(address))
+    person = Contact(tenant=tenant, address_hash=own_hash, domain_hashes=others)
+    entries, by_platform = suppression.standing(person, campaign=campaign)
+    return bool(entries) or by_platform
 
 
 # --- Pieces ---------------------------------------------------------------------------------------------------
@@ -244,9 +240,7 @@ def _contact(campaign: Campaign, email: str) -> Contact:
         if found is None:
             raise Missing(_("The list of the campaign is empty: there is nobody to write the test for."))
         return found
-    key = addresses.parse(email).key if yaml_files.storable(email) else ""
-    identity = addresses.parse(email).identity if key else ""
-    found = people.filter(email_key__in=[key, identity]).first()
+    found = people.filter(email_key__in=contacts.keys_of(email)).first() if yaml_files.storable(email) else None
     if found is None:
         raise BadInput(_("Nobody of that address is on the list of the campaign."), field="contact")
     return found

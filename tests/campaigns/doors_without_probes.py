@@ -62,7 +62,7 @@ NEEDLESS = {
     ],
     STOPS: [
         "api contacts not_interested", "console campaigns.Message mark_answered", "cron watch_canaries",
-        "console campaigns.Contact remove_from_list",
+        "console campaigns.Contact remove_from_list", "console campaigns.Contact erase", "command erase_contact",
         "command campaign cancel", "api campaigns cancel", "console campaigns.Campaign cancel",
         "console campaigns.Stop add", "console campaigns.SeedAddress archive", "console tenants.Tenant suspend",
         "console campaigns.Message settle_sent", "command import_suppressions", "page unsubscribe", "page click",

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils.timezone import now
 
 from campaigns import clicks
-from campaigns.models import Campaign, Click, Enrolment, Message
+from campaigns.models import Campaign, Click, Enrolment, Message, Step
 from campaigns.pipeline.renderer import CampaignContent, RecipientContent, SenderContent, Skeleton, StepContent
 from outreach.common import tokens
 from outreach.common.sealing import Keyring
@@ -51,6 +51,21 @@ def test_the_html_leads_through_us_and_the_text_does_not():
     assert flat.count('"https://go.example/c/BBB"') == 1
     assert '"https://shop.example/Buyer"' in flat
     assert "See https://shop.example/two" in flat
+
+
+def test_a_tag_that_never_closes_hides_no_link_behind_it():
+    html = '<a name <a class="b" href="https://shop.example/a">one</a>'
+
+    assert clicks.links(html) == ("https://shop.example/a",)
+    assert clicks.replaced(html) == '<a name <a class="b" href="{{ outreach_link_0 }}">one</a>'
+
+
+@pytest.mark.attack("A21")
+@pytest.mark.parametrize("piece", ["<a ", "<a href", "<a\n href=", '<a "', "<a href='", '<a href="https://x'])
+def test_a_wording_of_open_tags_is_read_once(piece):
+    html = piece * (400_000 // len(piece))  # as much as a wording may have; each tag read to the end takes minutes
+
+    assert clicks.links(html) == ()
 
 
 def test_nothing_changes_where_nobody_asked_for_it():
@@ -157,3 +172,36 @@ def test_a_click_ends_the_doubt_and_changes_nothing_else(message):
     assert message.status == "sent"
     assert Campaign.objects.values("status").get() == before
     assert re.fullmatch(r"https://shop\.example/a\?b=1&c=2", Click.objects.get().url)
+
+
+@pytest.mark.parametrize(
+    ("written", "location"),
+    [
+        ("https://shop.example/\u0441\u043a\u0438\u0434\u043a\u0438?q=\u044f#\u00fc",
+         "https://shop.example/%D1%81%D0%BA%D0%B8%D0%B4%D0%BA%D0%B8?q=%D1%8F#%C3%BC"),
+        ("https://B\u00fccher.example:8443/a%20b", "https://xn--bcher-kva.example:8443/a%20b"),
+        ("https://shop.example/a?b=%D1%8F&amp;c=1", "https://shop.example/a?b=%D1%8F&c=1"),
+    ],
+)  # fmt: skip
+def test_a_link_in_any_script_leads_there_in_ascii(message, written, location):
+    Step.objects.update(html_body=f'<a href="{written}">there</a>')
+
+    answer = follow(message)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, location)
+    assert Click.objects.get().url == location
+
+
+@pytest.mark.attack("A19")
+@pytest.mark.parametrize(
+    "written", ["https://shop.example/&#13;&#10;Set-Cookie:a=b", "https://shop.example&bsol;@evil.example/",
+                "https://&#x202f;.example/", "https://[/"],
+)  # fmt: skip
+def test_an_address_that_can_not_stand_in_a_header_leads_nowhere(message, written):
+    Step.objects.update(html_body=f'<a href="{written}">there</a>')
+
+    answer = follow(message)
+
+    assert answer.status_code == 404
+    assert "Location" not in answer.headers
+    assert not Click.objects.exists()

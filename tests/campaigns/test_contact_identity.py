@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import pytest
 from django.db import connection
 
+from campaigns.api.people import ContactFilters
 from campaigns.ledger import gates
-from campaigns.models import Contact, ListEntry, Suppression
-from campaigns.services import importing_suppressions, suppression
+from campaigns.management.commands import conversation
+from campaigns.models import Contact, ContactList, ListEntry, Suppression
+from campaigns.pipeline import previewing
+from campaigns.services import importing_suppressions, suppression, testing
 from tenants.services.actors import SYSTEM
 from tests import factories
 from tests.campaigns.contact_files import COLUMNS, counts, row, run, write_rows
@@ -218,3 +221,28 @@ def test_terms_follow_the_ground_that_they_belong_to(tenant, write):
     assert terms("two", "no") == [["two"], False]
     assert terms("three", "yes", basis_date="2025-01-01") == [["two"], False]  # an older ground changes nothing
     assert terms("", "", basis_date="2026-02-01") == [[], False]  # a newer one brings its own
+
+
+@pytest.mark.parametrize("asked", ["J.Doe+fair@googlemail.com", "jdoe@gmail.com", "JDOE+x@GMail.com"])
+def test_every_look_up_finds_a_person_in_any_spelling(tenant, write, asked):
+    run(tenant, write(row("j.doe@gmail.com")), list_name="Fair")
+    person = Contact.objects.get()
+    campaign = factories.campaign(tenant, factories.pool(tenant), ContactList.objects.get())
+
+    assert conversation.find(tenant, asked) == person
+    assert previewing.find(campaign, asked) == person
+    assert list(ContactFilters({"email": asked}, Contact.objects.all()).qs) == [person]
+
+
+@pytest.mark.parametrize("asked", ["J.Doe+fair@googlemail.com", "jdoe@gmail.com", "j.d.oe@gmail.com"])
+def test_a_search_finds_the_entry_that_blocks_a_spelling(tenant, asked):
+    suppression.suppress(tenant, ["j.doe@gmail.com"], actor=SYSTEM, reason="opt_out", via="page")
+
+    assert Suppression.objects.filter(hash__in=suppression.covering(asked)).count() == 1
+
+
+def test_an_entry_of_before_blocks_test_mail_to_its_spelling(tenant):
+    entry(tenant, suppression.hasher().address("j.doe@gmail.com"))
+
+    assert testing.is_suppressed(tenant, "J.Doe@gmail.com", None)
+    assert not testing.is_suppressed(tenant, "jdoe@gmail.com", None)

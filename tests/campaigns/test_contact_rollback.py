@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils.timezone import now
 
 from campaigns.models import Contact, ContactImport, ContactList, Enrolment, ImportedContact, ListEntry
-from campaigns.services import contact_imports, labelling
+from campaigns.services import contact_imports, conversations, labelling, replies
 from outreach.common.errors import InvalidMove, Missing, NotAllowed
 from tenants import permissions
 from tenants.models import AuditEntry
@@ -138,6 +138,22 @@ def test_who_is_enrolled_in_another_list_or_changed_again_stays_and_is_named(ten
     assert set(ListEntry.objects.values_list("contact_list__name", "contact__email")) == {
         ("Fair", "ann@acme.example"), ("Friends", "bob@acme.example"),
     }  # fmt: skip
+
+
+def test_who_talks_with_us_or_wants_to_be_left_alone_stays(tenant, write):
+    report = run(tenant, write(*(row(f"{name}@acme.example") for name in ("ann", "bob", "cy", "dan"))))
+    ann, bob, cy = (Contact.objects.get(email=f"{name}@acme.example") for name in ("ann", "bob", "cy"))
+    replies.human(ann, actor=SYSTEM, via="marked")
+    replies.not_interested(bob, actor=SYSTEM, via="marked")
+    replies.human(cy, actor=SYSTEM, via="marked")
+    conversations.release(cy, actor=SYSTEM)
+
+    rolled = undone(report)
+
+    assert rolled.kept == {"in conversation": (2, ["ann@acme.example", "bob@acme.example"])}
+    assert rolled.done.removed == 2
+    assert Contact.objects.get(pk=ann.pk).conversation_since is not None
+    assert Contact.objects.get(pk=bob.pk).quiet_until > now() + timedelta(days=1)
 
 
 def test_what_a_later_import_changed_stays_and_leads_back_to_the_first_state(tenant, write):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -402,3 +402,13 @@ def test_the_preview_counts_what_it_would_concern(house, scope, figures):
 
     assert (covered.tenants, covered.mailboxes, covered.campaigns, covered.messages) == figures
     assert Stop.objects.count() == 0
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(-timedelta(hours=12))])
+def test_an_end_that_no_calendar_has_is_refused(house, zone):
+    until = datetime(9999, 12, 31, 23, 59, tzinfo=zone)  # a row with it could be read by no page any more
+    with pytest.raises(BadInput) as refused:
+        stops.pull("pool", house.box.pool, actor=SYSTEM, reason="x", until=until)
+
+    assert refused.value.details["field"] == "until"
+    assert list(stops.standing()) == []

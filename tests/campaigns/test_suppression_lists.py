@@ -10,10 +10,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 
-from campaigns.models import Contact, ListEntry, Message, Suppression, SuppressionList
+from campaigns.models import Contact, Message, Suppression, SuppressionList
 from campaigns.pipeline import planner
 from campaigns.services import (
     campaigns,
+    erasing,
     exporting,
     importing,
     importing_suppressions,
@@ -22,7 +23,6 @@ from campaigns.services import (
     suppression_lists,
 )
 from outreach import cron
-from outreach.common import addresses
 from outreach.common.errors import BadInput, InvalidMove, NeedsApproval, NotAllowed
 from tenants.models import ApprovalPolicy, AuditEntry
 from tenants.services import approvals
@@ -251,11 +251,7 @@ def test_an_erased_person_who_comes_again_in_another_spelling_is_still_blocked(s
     box = factories.mailbox(owner)
     factories.people(owner, factories.contact_list(owner), 1, each=lambda _n: {"email": "ann.lee@gmail.com"})
     suppression.suppress(owner, ["ann.lee@gmail.com"], actor=SYSTEM, reason="opt_out", via="page", proof="her words")
-    ListEntry.objects.filter(tenant=owner).delete()
-    Contact.objects.filter(tenant=owner).delete()
-    suppression.forget_words(
-        owner, [suppression.hasher().address(addresses.parse("ann.lee@gmail.com").identity)], actor=SYSTEM
-    )
+    erasing.erase(Contact.objects.get(), actor=SYSTEM, reason="asked to")
 
     kept = Suppression.objects.get()
     assert (kept.hint, kept.proof, kept.source, kept.lifted_at) == ("", "", "", None)

@@ -112,6 +112,9 @@ def test_a_post_opts_out_of_the_whole_tenant_at_once_without_cookie_login_or_red
     [
         ("List-Unsubscribe=One-Click", "application/x-www-form-urlencoded"),
         ("List-Unsubscribe=One-Click", "application/x-www-form-urlencoded; charset=utf-8"),
+        ("List-Unsubscribe=One-Click", "application/x-www-form-urlencoded; charset=us-ascii"),
+        ("List-Unsubscribe=One-Click", "application/x-www-form-urlencoded; charset=ISO-8859-1"),
+        ("List-Unsubscribe=One-Click", "multipart/form-data"),
         ("List-Unsubscribe=One-Click", "text/plain"),
         ("List-Unsubscribe=One-Click", ""),
         (

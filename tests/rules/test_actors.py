@@ -15,7 +15,8 @@ READS = {
     "campaigns.preflighting.require_no_errors", "campaigns.preflighting.said", "campaigns.specs.name_of",
     "tenants.approvals.still_covers",
     "campaigns.bases.effective", "campaigns.bases.in_codes", "campaigns.bases.looser", "campaigns.bases.rules_of",
-    "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.importing_suppressions.judge",
+    "campaigns.contact_rows.judge", "campaigns.contacts.domain_hashes", "campaigns.contacts.hashes",
+    "campaigns.contacts.keys_of", "campaigns.importing_suppressions.judge",
     "campaigns.specs.digest", "campaigns.specs.read", "campaigns.specs.read_step", "campaigns.steps.current",
     "campaigns.steps.wordings", "campaigns.stops.parse_until", "campaigns.stops.standing",
     "campaigns.seeds.digits", "campaigns.testing.is_suppressed", "campaigns.testing.latest",
@@ -93,6 +94,7 @@ PARTS = {
     "campaigns.contact_stage.take_again",
     "campaigns.contact_stage.take_chunk",
     "campaigns.steps.write",  # part of a new campaign or of a revision
+    "campaigns.suppression.keep_hashes_alone",  # of an erasure, which has asked
     "campaigns.suppression.push",
     "campaigns.testing.enqueue",  # of a test or of a new seed address, which have asked
     "campaigns.suppression_lists.of_opt_outs",  # of recording an opt-out, like the next one

@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from campaigns.models import Contact, Conversation
-from campaigns.services import conversations, replies
-from outreach.common import addresses, dry_runs, yaml_files
+from campaigns.services import contacts, conversations, replies
+from outreach.common import dry_runs, yaml_files
 from outreach.common.errors import BadInput, Missing, OutreachError
 from tenants.management import acting
 from tenants.models import Tenant
@@ -77,7 +77,7 @@ def row_of(contact: Contact) -> dict[str, Any]:
 
 def find(owner: Tenant, email: str) -> Contact:
     """The tenant's contact of that address, however it is spelt. Raises BadInput, Missing."""
-    found = Contact.objects.filter(tenant=owner, email_key=addresses.parse(email).key).first()
+    found = Contact.objects.filter(tenant=owner, email_key__in=contacts.keys_of(email)).first()
     if found is None:
         raise Missing(f"{owner.slug} has no contact with that address.")
     return found

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from campaigns import clicks
 from outreach.common import connect
 from outreach.common.errors import BadInput, OutreachError, Unavailable
 
@@ -34,6 +35,7 @@ class Answer:
 
 def ask(url: str, *, method: str = "HEAD", body: bytes | None = None, allow_loopback: bool = False) -> Answer:
     """Return what the host answers; nothing is raised."""
+    url = clicks.location(url) or url
     try:
         parts = urlsplit(url)
         secure = parts.scheme.lower() == "https"
@@ -77,14 +79,15 @@ def _talk(
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.putrequest(method, path.encode("utf-8").decode("latin-1"), skip_host=True, skip_accept_encoding=True)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name, value)
         if body is not None:
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         response = connection.getresponse()
-        return Answer(response.status, response.read(MOST_BYTES), response.headers.get("Location", ""))
+        place = response.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        return Answer(response.status, response.read(MOST_BYTES), place)
     finally:
         connection.close()
 

@@ -11,10 +11,12 @@ from django.utils.translation import ngettext
 from campaigns.basis_table import OWED_NOTICE, needs_source_notice
 from campaigns.findings import Finding, Level
 from campaigns.models import Contact
+from campaigns.pipeline.parts import without_comments
 from campaigns.pipeline.preflight.ground import Ground, Group, Wording
 from outreach.common.links import Link
 
 SOURCE = re.compile(r"\{\{-?\s*(?:contact\.)?source\b")
+COMMENT, ENDCOMMENT = re.compile(r"\{%-?\s*comment\b[^%]*%\}"), re.compile(r"\{%-?\s*endcomment\s*-?%\}")
 MOST_SOURCES = 20  # that a text could name one by one
 
 
@@ -51,7 +53,21 @@ def source_and_privacy(ground: Ground) -> Iterator[Finding]:
 
 
 def _parts(wording: Wording) -> list[str]:
-    return [part for part in (wording.text, wording.html) if part.strip()]
+    """What is seen of each part."""
+    text, html = uncommented(wording.text), without_comments(uncommented(wording.html))
+    return [seen for seen, part in ((text, wording.text), (html, wording.html)) if part.strip()]
+
+
+def uncommented(template: str) -> str:
+    """A template without its Liquid comments; one that never closes hides the rest."""
+    kept, position = [], 0
+    while begins := COMMENT.search(template, position):
+        kept.append(template[position : begins.start()])
+        ends = ENDCOMMENT.search(template, begins.end())
+        if ends is None:
+            return "".join(kept)
+        position = ends.end()
+    return "".join(kept) + template[position:]
 
 
 def _names_source(ground: Ground, wording: Wording) -> bool:

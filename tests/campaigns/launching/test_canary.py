@@ -11,7 +11,7 @@ from campaigns import canary as rule
 from campaigns.canary import Counts
 from campaigns.models import Campaign, Canary, ContactImport, Enrolment, Message
 from campaigns.pipeline import explain, planner
-from campaigns.services import campaigns, canaries
+from campaigns.services import campaigns, canaries, cloning
 from outreach import cron
 from tenants.models import AuditEntry
 from tenants.services.actors import SYSTEM
@@ -230,3 +230,29 @@ def test_cron_judges_and_lets_go():
 
     assert canaries.of(campaign).state == "passed"
     assert plan(campaign) == PEOPLE - SIZE
+
+
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_another_campaign_to_the_same_list_is_no_way_round_it(state):
+    campaign = begun()
+    plan(campaign)
+    turned_out(campaign, bounced=10 if state == "failed" else 0)
+    assert judge(campaign).state == state
+
+    other = cloning.clone(campaign, "The same again", actor=SYSTEM)
+    assert canaries.never_mailed(other).people == PEOPLE
+    campaigns.start(other, actor=SYSTEM)
+
+    assert plan(other) == SIZE
+    assert held(other) == PEOPLE - SIZE
+
+
+def test_who_passed_one_canary_needs_no_other():
+    campaign = begun()
+    plan(campaign)
+    turned_out(campaign)
+    other = cloning.clone(campaign, "The same again", actor=SYSTEM)
+    judge(campaign)
+    assert judge(campaign, timedelta(hours=24, minutes=1)).state == "passed"
+
+    assert canaries.never_mailed(other).people == 0

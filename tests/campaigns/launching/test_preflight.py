@@ -187,6 +187,22 @@ def test_europeans_are_owed_the_source_and_the_privacy_notice_in_each_part(scene
     assert scene.found() == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        (f"{{% comment %}}{NOTICE}{{% endcomment %}}Hello", ""),
+        (NOTICE, f"<p>Hello</p><!-- {{{{ source }}}} {PRIVACY} -->"),
+        (NOTICE, f"<p>Hello</p><!-- {{{{ source }}}} {PRIVACY}"),
+    ],
+)
+def test_a_notice_that_nobody_sees_is_none(scene, text, html):
+    _european(scene)
+
+    scene.words(text_body=text, html_body=html)
+
+    assert set(scene.found()) == {"no_source_notice", "no_privacy_link"}
+
+
 def test_a_source_in_words_will_do_and_who_gave_the_data_himself_is_owed_nothing(scene):
     _european(scene)
     scene.words(text_body=f"We met at the Fair in Kyiv, badge scan. {PRIVACY}", html_body="")

@@ -32,7 +32,9 @@ class Pages(BaseHTTPRequestHandler):
 
     def do_HEAD(self):  # noqa: N802
         moved = {"/moved": "/here", "/round": "/round", "/away": "http://10.0.0.1/"}.get(self.path)
-        status = 302 if moved else {"/here": 200, "/gone": 404, "/broken": 503}.get(self.path, 404)
+        status = (
+            302 if moved else {"/here": 200, "/%D0%B0?q=%C3%BC": 200, "/gone": 404, "/broken": 503}.get(self.path, 404)
+        )
         self.send_response(status)
         if moved:
             self.send_header("Location", moved)
@@ -87,7 +89,8 @@ def found(campaign: Campaign, *levels: Level) -> list[str]:
 
 
 def test_what_answers_is_told_and_lets_it_start(web, campaign):
-    campaign.steps.update(text_body=f"{web.base}/here and {web.base}/moved", html_body="")
+    text = f"{web.base}/here and {web.base}/moved, {web.base}/\u0430?q=\u00fc"
+    campaign.steps.update(text_body=text, html_body="")
     assert found(campaign, Level.NOTE) == ["not_probed"]
 
     probing.probe(campaign, actor=SYSTEM)

@@ -6,13 +6,13 @@ from contextlib import nullcontext
 
 import pytest
 
-from campaigns.models import Message, Step, Variant
+from campaigns.models import Contact, Message, Step, Variant
 from campaigns.pipeline import planner
 from campaigns.services import campaigns, steps
 from outreach import cron
-from outreach.common.errors import BadInput, InvalidMove, Missing, NotAllowed
+from outreach.common.errors import BadInput, InvalidMove, Missing, NotAllowed, NotReady
 from tenants import permissions
-from tenants.models import AuditEntry
+from tenants.models import AuditEntry, TenantRecord
 from tenants.services.actors import SYSTEM, Actor
 from tests import factories
 
@@ -106,3 +106,27 @@ def test_who_may_launch_may_revise(campaign, role, allowed):
         steps.revise(campaign, 1, NEW, actor=actor)
 
     assert Step.objects.filter(version=2).count() == int(allowed)
+
+
+def test_no_revision_takes_out_what_a_launch_would_have_needed(campaign):
+    notice = "We have you from {{ source }}. https://example.com/privacy"
+    steps.revise(campaign, 1, {"subject": "Hello", "text": notice}, actor=SYSTEM)
+    Contact.objects.update(country="DE", collected_directly=False)
+    TenantRecord.objects.update(allowed_countries=["DE"])
+
+    with pytest.raises(NotReady) as refused:
+        steps.revise(campaign, 1, {"subject": "Hello", "text": "Hello https://user:word@shop.example/"}, actor=SYSTEM)
+
+    assert len(refused.value.missing) == 3
+    assert "does not name the source" in " ".join(refused.value.missing)
+    assert steps.current(campaign)[0].text_body == notice
+    assert AuditEntry.objects.filter(action="step.revised").count() == 1
+
+
+def test_what_stood_against_the_campaign_before_keeps_no_word_from_being_put_right(campaign):
+    Contact.objects.update(country="DE", collected_directly=False)
+    TenantRecord.objects.update(allowed_countries=["DE"])
+
+    new = steps.revise(campaign, 1, NEW, actor=SYSTEM)
+
+    assert new.version == 2
