@@ -146,7 +146,7 @@ def test_an_account_stops_with_all_its_mailboxes_and_starts_again(db, calls):
     providers.activate(account, actor=SYSTEM, reason="ticket 7: open again")
 
     account.refresh_from_db()
-    assert (account.state, account.state_reason) == ("active", "")
+    assert (account.state, account.state_reason) == ("active", "ticket 7: open again")
 
 
 def test_an_operator_may_not_change_an_account(db, calls):
