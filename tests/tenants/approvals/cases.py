@@ -92,7 +92,8 @@ class Case:
 
     def _account_reopen(self, tenant):
         self.subject = factories.account(tenant, port=next(PORTS), state=ProviderAccount.State.SUSPENDED)
-        self.service, self.done = providers.activate, lambda row: row.state == "active"
+        self.service = lambda row, **more: providers.activate(row, reason="The host wrote: open again", **more)
+        self.done = lambda row: row.state == "active"
 
     def _account_allow_bases(self, tenant):
         self.subject = factories.account(tenant, port=next(PORTS), allowed_bases=["consent"])
