@@ -47,10 +47,9 @@ BROKEN_PHASES = frozenset({"connect", "greeting", "ehlo", "starttls"})
 
 
 def is_broken(result: str, phase: str, code: int | None) -> bool:
-    """Whether a try ended in a way that speaks of the account: no connection, no answer, an error of the service.
+    """Whether a try ended in a way that speaks of the account: no connection, or an error of the service.
 
+    Silence after the mail had left is none: what may have arrived opens no way round, and the mailbox counts it.
     SMTP has 500, 502, 503 and 504 for commands that it does not understand, which no working host says to ours.
     """
-    if result == "uncertain":
-        return True
     return result in ("deferred", "returned") and (phase in BROKEN_PHASES or code in BROKEN_CODES)

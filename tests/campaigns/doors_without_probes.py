@@ -33,7 +33,7 @@ NEEDLESS = {
             "check_now", "block", "unblock", "retire", "start_ramp", "leave_ramp", "add",
         )),
         *(f"console mailboxes.ProviderAccount {name}" for name in ("pause", "suspend", "activate", "set_spf_terms")),
-        "command route set", "console mailboxes.SendingDomain route", "cron probe_accounts",
+        "command route set", "cron probe_accounts",
         *(f"console mailboxes.Retirement {name}" for name in ("assign", "give_up")),
         *(f"console mailboxes.{name} add" for name in ("RampPlan", "QuotaGroup", "ReceiverLimit", "Upload")),
         *(f"console mailboxes.{name}" for name in ("Import roll_back", "Upload confirm", "Upload discard")),
@@ -44,7 +44,7 @@ NEEDLESS = {
         *(f"command {name}" for name in (
             "campaign check", "campaign status", "check_domain", "doctor", "domain_records", "dumpdata",
             "explain campaign", "explain mailbox", "explain tenant", "explain contact", "explain message",
-            "campaign preview", "conversation list", "basis_rules show",
+            "campaign preview", "conversation list", "basis_rules show", "route show",
             "export_mailboxes", "forecast", "ramp show",
             "verify_audit",
         )),
